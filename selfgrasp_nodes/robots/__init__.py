@@ -1,0 +1,27 @@
+"""Descriptions of robots, arms, grippers and cameras."""
+
+from selfgrasp_nodes.robots.description import (
+    ArmSpec,
+    BinSpec,
+    CameraSpec,
+    GripperSpec,
+    PoseSpec,
+    RobotSpec,
+    Spec,
+    WorkspaceSpec,
+)
+from selfgrasp_nodes.robots.loader import config_digest, load_robot, robot_names
+
+__all__ = [
+    "ArmSpec",
+    "BinSpec",
+    "CameraSpec",
+    "GripperSpec",
+    "PoseSpec",
+    "RobotSpec",
+    "Spec",
+    "WorkspaceSpec",
+    "config_digest",
+    "load_robot",
+    "robot_names",
+]
