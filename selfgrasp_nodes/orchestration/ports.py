@@ -48,11 +48,20 @@ class Proposer(Protocol):
     """A policy behind its service."""
 
     def propose(
-        self, observation: Observation, seed: int, primitives: Sequence[Primitive]
+        self,
+        observation: Observation,
+        seed: int,
+        primitives: Sequence[Primitive],
+        avoid: Sequence[Candidate] = (),
     ) -> Sequence[Candidate]:
-        """Ranked candidates, best first; empty when the table is empty.
+        """Ranked candidates, best first; empty when nothing is left to act on.
 
-        ``seed`` makes a sampling policy repeatable.
+        Args:
+            observation: What to decide on.
+            seed: Makes a sampling policy repeatable.
+            primitives: Which primitives are wanted.
+            avoid: What was tried since the table last changed, in vain: a
+                deterministic policy would propose it again for ever.
         """
         ...
 
@@ -111,6 +120,10 @@ class Labeler(Protocol):
         self, execution: Execution, before: Observation, after: Observation | None
     ) -> Outcome:
         """The outcome of a finished try; a push needs ``after``."""
+        ...
+
+    def changed(self, before: Observation, after: Observation) -> tuple[bool, float]:
+        """Whether the table changed between observations, and the area [m^2]."""
         ...
 
 
