@@ -1,0 +1,1 @@
+"""The selfgrasp command: one module a verb."""

@@ -1,0 +1,1 @@
+"""Sensor traces and change to an outcome."""

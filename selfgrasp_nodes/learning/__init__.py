@@ -1,0 +1,1 @@
+"""Stores to checkpoints; evaluation protocols and tables."""

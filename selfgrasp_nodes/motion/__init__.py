@@ -1,0 +1,1 @@
+"""A candidate to waypoints to joint trajectories."""

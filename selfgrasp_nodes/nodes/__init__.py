@@ -1,0 +1,1 @@
+"""The ROS layer: one thin file a node."""

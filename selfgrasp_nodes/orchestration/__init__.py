@@ -1,0 +1,1 @@
+"""The one trial sequence, its ports, and the fast loop."""

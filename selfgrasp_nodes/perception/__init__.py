@@ -1,0 +1,1 @@
+"""Images to heightmaps, regions of interest and change."""

@@ -1,0 +1,1 @@
+"""An observation to ranked candidates; one file a policy."""

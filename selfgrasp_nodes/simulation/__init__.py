@@ -1,0 +1,1 @@
+"""The MuJoCo world: scenes, objects, robots, cameras, sensors."""

@@ -1,0 +1,1 @@
+"""Trials to rosbag and training store, and back."""
