@@ -1,0 +1,123 @@
+"""The measures of the papers, with 95 % intervals.
+
+Zeng 2018, section V-A, defines over the runs of one protocol: *completion*, the
+share of runs in which every object was cleared; *grasp success*, successful
+grasps over grasps, mean over completed runs; *action efficiency*, objects over
+actions, mean over completed runs. The same means over all runs stand beside
+them, since leaving out what failed flatters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, all in 0..1; NaN where there is no data."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float | None]:
+        """For JSON: NaN becomes None."""
+        return {
+            name: None if np.isnan(number) else float(number)
+            for name, number in (("value", self.value), ("low", self.low), ("high", self.high))
+        }
+
+    def __str__(self) -> str:
+        if np.isnan(self.value):
+            return "-"
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Counts of one run, from simulator truth.
+
+    Attributes:
+        seed: Of its scene.
+        scene: Its id.
+        objects: On the table at the start.
+        cleared: Grasped and carried away.
+        left: Fell or were pushed out of the workspace.
+        actions: Tries, grasps and pushes.
+        grasps: Grasp tries.
+        grasp_successes: Grasps that held an object at the end of the lift.
+        label_errors: Grasps whose sensor label disagrees with the truth.
+        stop_reason: Why it ended.
+        longest_no_success: Most tries in a row without a successful grasp.
+        seconds: Wall time.
+    """
+
+    seed: int
+    scene: str
+    objects: int
+    cleared: int
+    left: int
+    actions: int
+    grasps: int
+    grasp_successes: int
+    label_errors: int = 0
+    stop_reason: str = ""
+    longest_no_success: int = 0
+    seconds: float = 0.0
+
+    @property
+    def completed(self) -> bool:
+        """Whether every object was cleared."""
+        return self.cleared >= self.objects
+
+
+def proportion(successes: int, count: int) -> Estimate:
+    """Share with its Wilson score interval."""
+    if count == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    interval = stats.binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return Estimate(successes / count, float(interval.low), float(interval.high))
+
+
+def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:
+    """Mean with its bootstrap interval (percentiles over runs, fixed seed)."""
+    array = np.asarray([v for v in values if not np.isnan(v)], float)
+    if len(array) == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    rng = np.random.default_rng(0)
+    draws = array[rng.integers(0, len(array), (resamples, len(array)))].mean(axis=1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Estimate(float(array.mean()), float(low), float(high))
+
+
+def summarise(runs: Sequence[RunResult]) -> dict[str, object]:
+    """Completion, grasp success and action efficiency over all and completed runs."""
+
+    def ratios(chosen: Sequence[RunResult]) -> dict[str, object]:
+        grasp = [r.grasp_successes / r.grasps if r.grasps else float("nan") for r in chosen]
+        efficiency = [r.cleared / r.actions if r.actions else float("nan") for r in chosen]
+        return {
+            "grasp_success": mean(grasp).as_dict(),
+            "action_efficiency": mean(efficiency).as_dict(),
+        }
+
+    completed = [r for r in runs if r.completed]
+    completion = proportion(len(completed), len(runs)).as_dict()
+    return {
+        "completion": completion,
+        **ratios(runs),
+        "completed_runs": {"count": len(completed), "completion": completion, **ratios(completed)},
+        "runs": len(runs),
+        "tries": sum(r.actions for r in runs),
+        "grasps": sum(r.grasps for r in runs),
+        "grasp_successes": sum(r.grasp_successes for r in runs),
+        "objects": sum(r.objects for r in runs),
+        "cleared": sum(r.cleared for r in runs),
+        "left_workspace": sum(r.left for r in runs),
+        "label_errors": sum(r.label_errors for r in runs),
+        "ten_without_success": sum(r.longest_no_success >= 10 for r in runs),
+    }

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from selfgrasp_nodes.learning.metrics import RunResult, mean, proportion, summarise
+
+
+def run(cleared: int, actions: int, grasps: int, successes: int) -> RunResult:
+    return RunResult(0, "s", 10, cleared, 0, actions, grasps, successes)
+
+
+def test_completion_counts_every_run_and_ratios_the_completed_ones() -> None:
+    summary = summarise([run(10, 10, 10, 10), run(10, 20, 20, 10), run(5, 25, 25, 5)])
+    assert summary["completion"]["value"] == pytest.approx(2 / 3)
+    assert summary["grasp_success"]["value"] == pytest.approx((1 + 0.5 + 0.2) / 3)
+    assert summary["completed_runs"]["grasp_success"]["value"] == pytest.approx(0.75)
+    assert summary["completed_runs"]["action_efficiency"]["value"] == pytest.approx(0.75)
+
+
+def test_wilson_interval_of_a_known_case() -> None:
+    # Wilson score interval of 8 in 10: 0.4902 to 0.9433.
+    estimate = proportion(8, 10)
+    assert (estimate.low, estimate.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_bootstrap_interval_covers_the_mean_at_about_its_rate() -> None:
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        estimate = mean(rng.random(30), resamples=400)
+        hits += estimate.low <= 0.5 <= estimate.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_no_data_is_none_in_json() -> None:
+    assert mean([]).as_dict() == {"value": None, "low": None, "high": None}
