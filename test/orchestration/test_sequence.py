@@ -1,0 +1,188 @@
+"""Stop rules, ordering and failures of the trial sequence, on scripted ports.
+
+The ports themselves are tested for real in ``test_fast.py``; here each answer
+is scripted so that every branch is reached.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from selfgrasp_nodes import geometry
+from selfgrasp_nodes.errors import PlanningFailed
+from selfgrasp_nodes.orchestration.sequence import (
+    Limits,
+    Ports,
+    RunIdentity,
+    StopReason,
+    TrialSequence,
+)
+from selfgrasp_nodes.types import (
+    Candidate,
+    Execution,
+    Observation,
+    Outcome,
+    OutcomeCode,
+    Primitive,
+    Trial,
+)
+
+GRASP = Candidate(Primitive.GRASP, geometry.grasp_pose(-0.5, 0, 0.02, 0), 0.0, width=0.08)
+
+
+@dataclass
+class Scripted:
+    """All six ports: a table of ``objects`` and a script of outcomes."""
+
+    objects: int = 3
+    outcomes: list[OutcomeCode] = field(default_factory=list)
+    unplannable: set[str] = field(default_factory=set)
+    proposals: int = 2
+    calls: list[str] = field(default_factory=list)
+    avoided: list[int] = field(default_factory=list)
+    stored: list[Trial] = field(default_factory=list)
+    observed: int = 0
+    on_act: object = None
+    cleared_last: bool = False
+
+    def now(self) -> int:
+        return 0
+
+    def observe(self) -> Observation:
+        self.observed += 1
+        self.calls.append("observe")
+        return Observation(f"o{self.observed}", 0, {})
+
+    def look(self, before, arm, world_T_camera):
+        raise AssertionError("no policy here looks")
+
+    def look_pose(self, observation, seed):
+        return None
+
+    def propose(self, observation, seed, primitives, avoid=()):
+        self.avoided.append(len(avoid))
+        if self.objects <= 0:
+            return []
+        return [replace(GRASP, score=-i) for i in range(self.proposals)]
+
+    def start(self, candidate, trial_id):
+        if candidate.id.rsplit("-", 1)[1] in self.unplannable:
+            raise PlanningFailed("out of reach")
+        self.calls.append(f"start {trial_id[-5:]}")
+        return ScriptedRunning(self, candidate, trial_id)
+
+    def label(self, execution, before, after):
+        code = self.outcomes.pop(0) if self.outcomes else OutcomeCode.SUCCESS
+        self.cleared_last = code == OutcomeCode.SUCCESS
+        self.objects -= self.cleared_last
+        return Outcome(code)
+
+    def changed(self, before, after):
+        return self.cleared_last, 0.0
+
+    def store(self, trial: Trial) -> None:
+        self.calls.append(f"store {trial.trial_id[-5:]}")
+        self.stored.append(trial)
+
+    def sequence(self, limits: Limits, **kwargs: object) -> TrialSequence:
+        ports = Ports(self, self, self, self, self, self)
+        return TrialSequence(ports, RunIdentity("run", "ur5_rg2", "d", 7), limits, **kwargs)
+
+
+@dataclass
+class ScriptedRunning:
+    script: Scripted
+    candidate: Candidate
+    trial_id: str
+    code: OutcomeCode = OutcomeCode.UNKNOWN
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def wait_acted(self) -> Execution:
+        if self.script.on_act is not None:
+            self.script.on_act()
+            if self.cancelled.wait(2.0):
+                self.code = OutcomeCode.CANCELLED
+        return Execution(self.candidate, (), None, code=self.code)
+
+    def put_away(self, outcome: Outcome) -> None:
+        self.script.calls.append(f"put_away {self.trial_id[-5:]}")
+
+    def finish(self) -> Execution:
+        self.script.calls.append(f"finish {self.trial_id[-5:]}")
+        return Execution(self.candidate, (), None, code=self.code)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+def test_runs_until_the_table_is_empty() -> None:
+    script = Scripted(objects=3)
+    sequence = script.sequence(Limits())
+    trials = list(sequence.run())
+    assert [t.index for t in trials] == [0, 1, 2]
+    assert sequence.stop_reason == StopReason.EMPTY
+    assert sequence.progress.cleared == 3
+
+
+def test_next_try_starts_while_the_last_one_still_carries() -> None:
+    script = Scripted(objects=2)
+    list(script.sequence(Limits()).run())
+    calls = script.calls
+    assert calls.index("put_away 00000") < calls.index("start 00001")
+    assert calls.index("start 00001") < calls.index("finish 00000")
+    assert calls.index("finish 00000") < calls.index("store 00000")
+
+
+def test_vpg_rule_stops_after_tries_without_change() -> None:
+    script = Scripted(objects=3, outcomes=[OutcomeCode.SUCCESS] + [OutcomeCode.MISSED] * 99)
+    sequence = script.sequence(Limits(max_no_change=10))
+    assert len(list(sequence.run())) == 11
+    assert sequence.stop_reason == StopReason.NO_CHANGE
+    assert sequence.progress.longest_no_success == 10
+
+
+def test_failed_places_are_avoided_until_the_table_changes() -> None:
+    miss, hit = OutcomeCode.MISSED, OutcomeCode.SUCCESS
+    script = Scripted(objects=2, outcomes=[miss, miss, hit, hit])
+    list(script.sequence(Limits()).run())
+    assert script.avoided == [0, 1, 2, 0, 0]
+
+
+def test_second_candidate_is_tried_when_the_first_cannot_be_planned() -> None:
+    script = Scripted(objects=1, unplannable={"c0"})
+    trials = list(script.sequence(Limits()).run())
+    assert len(trials) == 1 and trials[0].candidate.id.endswith("c1")
+
+
+def test_plan_failure_is_a_recorded_try() -> None:
+    script = Scripted(objects=1, unplannable={"c0", "c1"})
+    sequence = script.sequence(Limits(max_no_change=3))
+    trials = list(sequence.run())
+    assert [t.outcome.code for t in trials] == [OutcomeCode.PLAN_FAILED] * 3
+    assert trials[0].outcome.reason == "out of reach"
+    assert script.stored == trials
+
+
+@pytest.mark.parametrize("limit", [Limits(max_actions=2), Limits(max_cleared=2)])
+def test_limits_end_the_run(limit: Limits) -> None:
+    assert len(list(Scripted(objects=9).sequence(limit).run())) == 2
+
+
+def test_cancel_reaches_the_running_execution_and_is_recorded() -> None:
+    cancel = threading.Event()
+    script = Scripted(objects=3, on_act=cancel.set)
+    sequence = script.sequence(Limits(), cancel=cancel)
+    trials = list(sequence.run())
+    assert [t.outcome.code for t in trials] == [OutcomeCode.CANCELLED]
+    assert sequence.stop_reason == StopReason.CANCELLED
+
+
+def test_seeds_differ_between_tries_and_repeat_between_runs() -> None:
+    first = [t.seed for t in Scripted(objects=4).sequence(Limits()).run()]
+    second = [t.seed for t in Scripted(objects=4).sequence(Limits()).run()]
+    assert first == second and len(set(first)) == 4
+    assert np.all(np.asarray(first) >= 0)
