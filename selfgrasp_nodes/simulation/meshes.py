@@ -175,10 +175,11 @@ def _read(cached: Path) -> list[np.ndarray] | None:
 
 def _write(cached: Path, hulls: list[np.ndarray]) -> None:
     """Keep the pieces; a cache that cannot be written is no reason to fail."""
+    arrays: dict[str, Any] = {f"{i:04d}": hull for i, hull in enumerate(hulls)}
     partial = cached.with_name(f".{cached.stem}.{os.getpid()}.npz")
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(partial, **{f"{i:04d}": hull for i, hull in enumerate(hulls)})
+        np.savez(partial, **arrays)
         partial.replace(cached)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -188,7 +189,7 @@ def _decompose(path: Path) -> list[np.ndarray]:
     import trimesh
 
     try:
-        mesh = trimesh.load(path, force="mesh", process=True)
+        mesh: Any = trimesh.load(path, force="mesh", process=True)
         parts = list(mesh.split(only_watertight=False))
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise InvalidScene(f"{str(path)!r} cannot be read as a mesh: {error}") from error
