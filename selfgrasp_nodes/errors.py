@@ -70,3 +70,11 @@ class MissingDependency(SelfGraspError):
 
 class Unavailable(SelfGraspError):
     """A node, topic, transform or device did not answer in time."""
+
+
+class Busy(SelfGraspError):
+    """Another goal holds what this one needs."""
+
+
+class NotReady(SelfGraspError):
+    """Something must be done first, e.g. the background be learnt."""
