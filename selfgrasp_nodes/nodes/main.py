@@ -1,0 +1,132 @@
+"""Runs one node or several in this process.
+
+``python -m selfgrasp_nodes.nodes.main sim heightmap --ros-args ...``
+
+Prints ``READY name`` for each node that is up. Exit codes: 0 ended when asked
+to, 2 bad parameters or a missing part, 1 a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+
+from selfgrasp_nodes.errors import SelfGraspError, UnknownName
+
+NODES = {
+    "sim": ("selfgrasp_nodes.nodes.sim_node", "SimNode"),
+    "heightmap": ("selfgrasp_nodes.nodes.heightmap_node", "HeightmapNode"),
+    "roi": ("selfgrasp_nodes.nodes.roi_node", "RoiNode"),
+    "policy": ("selfgrasp_nodes.nodes.policy_node", "PolicyNode"),
+    "motion": ("selfgrasp_nodes.nodes.motion_node", "MotionNode"),
+    "label": ("selfgrasp_nodes.nodes.label_node", "LabelNode"),
+    "recorder": ("selfgrasp_nodes.nodes.recorder_node", "RecorderNode"),
+    "picker": ("selfgrasp_nodes.nodes.picker_node", "PickerNode"),
+}
+"""Name of a node -> (module, class)."""
+
+THREADS_PER_NODE = 6
+"""Threads are started when needed; blocked callbacks must never use up the pool."""
+
+
+def node_class(name: str) -> type:
+    """The class of a node.
+
+    Raises:
+        UnknownName: If there is no such node.
+    """
+    if name not in NODES:
+        raise UnknownName("node", name, NODES)
+    module, attribute = NODES[name]
+    found: type = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it dies."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # 1 = PR_SET_PDEATHSIG
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; see the module's text."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    ours, ros = arguments, []
+    if "--ros-args" in arguments:
+        cut = arguments.index("--ros-args")
+        ours, ros = arguments[:cut], arguments[cut:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nodes", nargs="+", metavar="NODE", help=", ".join(NODES))
+    parser.add_argument("--die-with-parent", action="store_true")
+    parser.add_argument("--threads", type=int, default=0, help="executor threads; 0 chooses")
+    options = parser.parse_args(ours)
+    if options.die_with_parent:
+        parent = os.getppid()
+        die_with_parent()
+        if os.getppid() != parent:  # it died before the call above
+            return 1
+    return run(options.nodes, ros, options.threads)
+
+
+def run(names: Sequence[str], ros_arguments: Sequence[str] = (), threads: int = 0) -> int:
+    """Host nodes until a signal asks to end."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    # Our own handlers: rclpy's would shut the context down at once, under the
+    # feet of the nodes that still want to stop the arm and close the bag.
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+    nodes: list = []
+    code = 0
+    executor = None
+    try:
+        classes = [node_class(name) for name in names]
+        executor = MultiThreadedExecutor(threads or THREADS_PER_NODE * len(names) + 2)
+        for name, kind in zip(names, classes, strict=True):
+            node = kind()
+            nodes.append(node)
+            executor.add_node(node)
+            print(f"READY {name}", flush=True)
+        while rclpy.ok() and not stop.is_set():
+            executor.spin_once(timeout_sec=0.5)
+    except (ExternalShutdownException, KeyboardInterrupt):
+        pass
+    except SelfGraspError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = 2
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    finally:
+        for node in reversed(nodes):
+            with contextlib.suppress(Exception):
+                node.close()
+        if executor is not None:
+            executor.shutdown(timeout_sec=0.5, wait_for_threads=False)
+        for node in reversed(nodes):
+            with contextlib.suppress(Exception):
+                node.destroy_node()
+        with contextlib.suppress(Exception):
+            rclpy.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+if __name__ == "__main__":
+    # os._exit: a worker thread that still waits for an answer must not keep the
+    # process alive, and some planners' libraries crash in their destructors.
+    os._exit(main())
