@@ -8,6 +8,7 @@ from selfgrasp_nodes.robots.description import (
     PoseSpec,
     RobotSpec,
     Spec,
+    TableSpec,
     WorkspaceSpec,
 )
 from selfgrasp_nodes.robots.loader import config_digest, load_robot, robot_names
@@ -20,6 +21,7 @@ __all__ = [
     "PoseSpec",
     "RobotSpec",
     "Spec",
+    "TableSpec",
     "WorkspaceSpec",
     "config_digest",
     "load_robot",

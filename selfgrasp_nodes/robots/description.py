@@ -74,6 +74,20 @@ class BinSpec(Spec):
     release_height: float = 0.25
 
 
+class TableSpec(Spec):
+    """The table's top, whose upper face is the world's z = 0.
+
+    Attributes:
+        center: (x, y) of its middle in the world frame.
+        size: (x, y) extents.
+        thickness: Of the top.
+    """
+
+    center: tuple[float, float]
+    size: tuple[Positive, Positive]
+    thickness: Positive = 0.04
+
+
 class GripperSpec(Spec):
     """A parallel-jaw gripper.
 
@@ -145,6 +159,8 @@ class ArmSpec(Spec):
         velocity_limits: Per joint.
         acceleration_limits: Per joint.
         wrench_noise: Standard deviation of (force, torque) of the wrist sensor.
+        joint_noise: Standard deviation of (position, velocity, effort) of the
+            reported joint states.
         trajectory_action: Name of its FollowJointTrajectory action.
         wrench_topic: Topic of its wrist wrench.
         hand_camera: Name of the camera on it, or empty.
@@ -158,6 +174,7 @@ class ArmSpec(Spec):
     velocity_limits: tuple[Positive, ...]
     acceleration_limits: tuple[Positive, ...]
     wrench_noise: tuple[float, float] = (0.3, 0.02)
+    joint_noise: tuple[float, float, float] = (0.0001, 0.002, 0.3)
     trajectory_action: str
     wrench_topic: str
     hand_camera: str = ""
@@ -222,6 +239,7 @@ class RobotSpec(Spec):
     base_link: str
     world_T_base: PoseSpec
     workspace: WorkspaceSpec
+    table: TableSpec
     bin: BinSpec
     overhead_camera: str
     arms: tuple[ArmSpec, ...]
