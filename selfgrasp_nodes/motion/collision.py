@@ -1,0 +1,309 @@
+"""Collision checks of the whole cell with coal, through Pinocchio.
+
+Obstacles: the table (the half-space below the world's z = 0, as a box), the
+bin's floor and walls, what the heightmap shows (a height field), and, while
+something is carried, a cube below the fingers that stands for it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import coal
+import numpy as np
+import pinocchio
+
+from selfgrasp_nodes.motion.model import RobotModel
+from selfgrasp_nodes.robots import ArmSpec
+from selfgrasp_nodes.robots.gripper import tcp_distance
+from selfgrasp_nodes.types import Heightmap, Workspace
+
+TABLE = "table"
+OBJECTS = "objects on the table"
+PAYLOAD = "carried object"
+_WALL = 0.008  # thickness of the bin's walls and floor [m]
+_TABLE_THICKNESS = 0.5
+_TABLE_EXTENT = 4.0
+_SKIN = 0.001  # the table's box begins this much below its top [m]
+
+
+class Contact(Enum):
+    """What the hand may touch.
+
+    FREE: nothing. TOUCH: the objects on the table (to grasp or push them).
+    CARRY: nothing, with an object below the fingers.
+    """
+
+    FREE = "free"
+    TOUCH = "touch"
+    CARRY = "carry"
+
+
+class CollisionChecker:
+    """Is a configuration of the cell free of collisions?"""
+
+    def __init__(self, robot: RobotModel, obstacle_cell: float = 0.01, payload: float = 0.05):
+        """Add the fixed obstacles to the robot's shapes.
+
+        Args:
+            robot: The cell; its shapes are copied.
+            obstacle_cell: Cell of the height field [m].
+            payload: Edge of the cube that stands for a carried object [m].
+        """
+        self._robot = robot
+        self._model = robot.model
+        self._data = self._model.createData()
+        self._cell = obstacle_cell
+        self._shapes = robot.shapes.copy()
+        for shape in self._shapes.geometryObjects:
+            _make_convex(shape)
+        self._links = range(len(self._shapes.geometryObjects))
+        self._hands = {a.name: robot.subtree(robot.arm_joint_ids(a)[-1]) for a in robot.robot.arms}
+        self._skip = _neighbours(robot)
+        self._payloads = {a.name: self._add_payload(a, payload) for a in robot.robot.arms}
+        self._self_pairs()
+        self._add_table()
+        self._add_bin()
+        self._objects = self._add_height_field()
+        self._drop_resting_contacts()
+        self._modes = {
+            (arm.name, mode): self._data_for(arm, mode)
+            for arm in robot.robot.arms
+            for mode in Contact
+        }
+
+    def set_heightmap(self, heightmap: Heightmap | None) -> None:
+        """Take what a heightmap shows as obstacles; None for an empty table."""
+        shape = self._shapes.geometryObjects[self._objects]
+        workspace = self._robot.robot.workspace.workspace
+        if heightmap is None:
+            shape.geometry = _height_field(workspace, np.zeros((2, 2)))
+        else:
+            workspace = heightmap.workspace
+            shape.geometry = _height_field(workspace, pooled(heightmap, self._cell))
+        placement = np.eye(4)
+        placement[:2, 3] = workspace.center
+        shape.placement = self._in_base(placement)
+        for arm in self._robot.robot.arms:
+            for mode in Contact:
+                self._modes[arm.name, mode] = self._data_for(arm, mode)
+
+    def collides(self, q: np.ndarray, arm: ArmSpec, contact: Contact = Contact.FREE) -> bool:
+        """Whether a configuration of the whole cell collides.
+
+        Args:
+            q: Configuration vector of the whole model.
+            arm: The arm that moves.
+            contact: What its hand may touch.
+        """
+        data = self._modes[arm.name, contact]
+        return bool(
+            pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, True)
+        )
+
+    def culprits(
+        self, q: np.ndarray, arm: ArmSpec, contact: Contact = Contact.FREE
+    ) -> list[tuple[str, str]]:
+        """Names of the shapes that collide, for messages."""
+        data = self._modes[arm.name, contact]
+        pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, False)
+        shapes = self._shapes.geometryObjects
+        return [
+            (_plain(shapes[pair.first].name), _plain(shapes[pair.second].name))
+            for index, pair in enumerate(self._shapes.collisionPairs)
+            if data.activeCollisionPairs[index] and data.collisionResults[index].isCollision()
+        ]
+
+    def boxes(self, q: np.ndarray, arm: ArmSpec) -> tuple[np.ndarray, np.ndarray]:
+        """Axis-aligned boxes round the arm's links in the world frame.
+
+        Returns:
+            Lower and upper corners, (N, 3) each [m].
+        """
+        data = self._modes[arm.name, Contact.FREE]
+        pinocchio.updateGeometryPlacements(self._model, self._data, self._shapes, data, q)
+        joints = self._robot.subtree(self._robot.arm_joint_ids(arm)[1])
+        rotation, origin = self._robot.world_T_base[:3, :3], self._robot.world_T_base[:3, 3]
+        low, high = [], []
+        for index in self._links:
+            shape = self._shapes.geometryObjects[index]
+            if shape.parentJoint not in joints:
+                continue
+            box = shape.geometry.aabb_local
+            centre = (box.min_ + box.max_) / 2
+            half = (box.max_ - box.min_) / 2
+            placement = data.oMg[index]
+            turn = rotation @ placement.rotation
+            middle = rotation @ (placement.rotation @ centre + placement.translation) + origin
+            reach = np.abs(turn) @ half
+            low.append(middle - reach)
+            high.append(middle + reach)
+        return np.array(low), np.array(high)
+
+    def _in_base(self, world_T_shape: np.ndarray) -> pinocchio.SE3:
+        return pinocchio.SE3(self._robot.world_T_base).inverse() * pinocchio.SE3(world_T_shape)
+
+    def _add(self, name: str, geometry: coal.CollisionGeometry, world_T_shape: np.ndarray) -> int:
+        geometry.computeLocalAABB()
+        shape = pinocchio.GeometryObject(name, 0, 0, self._in_base(world_T_shape), geometry)
+        return self._shapes.addGeometryObject(shape)
+
+    def _add_box(self, name: str, size: tuple[float, float, float], centre: np.ndarray) -> int:
+        placement = np.eye(4)
+        placement[:3, 3] = centre
+        return self._add(name, coal.Box(*size), placement)
+
+    def _add_payload(self, arm: ArmSpec, edge: float) -> int:
+        """A cube whose top is at the fingertips of the closed hand's TCP."""
+        frame = self._model.frames[self._model.getFrameId(arm.tip_link)]
+        centre = np.array([0, 0, tcp_distance(arm.gripper, arm.gripper.width_min) + edge / 2])
+        placement = frame.placement * pinocchio.SE3(np.eye(3), centre)
+        box = coal.Box(edge, edge, max(edge, 1e-4))
+        box.computeLocalAABB()
+        name = f"{PAYLOAD} of {arm.name}"
+        shape = pinocchio.GeometryObject(name, frame.parentJoint, 0, placement, box)
+        return self._shapes.addGeometryObject(shape)
+
+    def _self_pairs(self) -> None:
+        for first in self._links:
+            for second in range(first + 1, len(self._links)):
+                joints = frozenset(
+                    (
+                        self._shapes.geometryObjects[first].parentJoint,
+                        self._shapes.geometryObjects[second].parentJoint,
+                    )
+                )
+                if len(joints) == 2 and joints not in self._skip:
+                    self._shapes.addCollisionPair(pinocchio.CollisionPair(first, second))
+
+    def _pair_with_arms(self, obstacle: int) -> None:
+        """Pair an obstacle with every arm from its second joint outwards."""
+        for arm in self._robot.robot.arms:
+            joints = self._robot.subtree(self._robot.arm_joint_ids(arm)[1])
+            for index in [*self._links, self._payloads[arm.name]]:
+                if self._shapes.geometryObjects[index].parentJoint in joints:
+                    self._shapes.addCollisionPair(pinocchio.CollisionPair(index, obstacle))
+
+    def _add_table(self) -> None:
+        x, y = self._robot.robot.workspace.center
+        self._pair_with_arms(
+            self._add_box(
+                TABLE,
+                (_TABLE_EXTENT, _TABLE_EXTENT, _TABLE_THICKNESS),
+                np.array([x, y, -_TABLE_THICKNESS / 2 - _SKIN]),
+            )
+        )
+
+    def _add_bin(self) -> None:
+        spec = self._robot.robot.bin
+        (x, y), (sx, sy, height), z = spec.center, spec.size, spec.floor
+        ox, oy, middle = (sx + _WALL) / 2, (sy + _WALL) / 2, z + height / 2
+        walls = {
+            "bin floor": ((sx, sy, _WALL), (x, y, z - _WALL / 2)),
+            "bin wall +x": ((_WALL, sy + 2 * _WALL, height), (x + ox, y, middle)),
+            "bin wall -x": ((_WALL, sy + 2 * _WALL, height), (x - ox, y, middle)),
+            "bin wall +y": ((sx, _WALL, height), (x, y + oy, middle)),
+            "bin wall -y": ((sx, _WALL, height), (x, y - oy, middle)),
+        }
+        for name, (size, centre) in walls.items():
+            self._pair_with_arms(self._add_box(name, size, np.array(centre)))
+
+    def _add_height_field(self) -> int:
+        workspace = self._robot.robot.workspace.workspace
+        placement = np.eye(4)
+        placement[:2, 3] = workspace.center
+        index = self._add(OBJECTS, _height_field(workspace, np.zeros((2, 2))), placement)
+        self._pair_with_arms(index)
+        return index
+
+    def _drop_resting_contacts(self) -> None:
+        """Leave out pairs of the robot's own shapes that always touch.
+
+        Simple shapes of neighbouring links may overlap; a pair that touches
+        both at home and ready is taken for such an overlap.
+        """
+        home, ready = self._robot.neutral(), self._robot.neutral()
+        for arm in self._robot.robot.arms:
+            ready[self._robot.indices(arm.joints)] = arm.ready
+        data = self._shapes.createData()
+        touching: set[int] = set(range(len(self._shapes.collisionPairs)))
+        for q in (home, ready):
+            pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, False)
+            touching &= {i for i, r in enumerate(data.collisionResults) if r.isCollision()}
+        own = len(self._links)
+        for pair in [self._shapes.collisionPairs[i] for i in sorted(touching)]:
+            if pair.first < own and pair.second < own:
+                self._shapes.removeCollisionPair(pair)
+
+    def _data_for(self, arm: ArmSpec, contact: Contact) -> pinocchio.GeometryData:
+        """Geometry data in which only the pairs that matter are active."""
+        data = self._shapes.createData()
+        payloads = set(self._payloads.values())
+        moving = self._robot.subtree(self._robot.arm_joint_ids(arm)[0])
+        for index, pair in enumerate(self._shapes.collisionPairs):
+            first = self._shapes.geometryObjects[pair.first]
+            second = self._shapes.geometryObjects[pair.second]
+            concerned = first.parentJoint in moving or second.parentJoint in moving
+            if pair.first in payloads:
+                carried = pair.first == self._payloads[arm.name] and contact is Contact.CARRY
+                concerned = concerned and carried
+            elif contact is Contact.TOUCH and pair.second == self._objects:
+                concerned = concerned and first.parentJoint not in self._hands[arm.name]
+            if not concerned:
+                data.deactivateCollisionPair(index)
+        return data
+
+
+def pooled(heightmap: Heightmap, cell: float) -> np.ndarray:
+    """Heights at the corners of larger cells, each the highest of its surroundings.
+
+    Args:
+        heightmap: As perceived.
+        cell: Edge of the larger cells [m].
+
+    Returns:
+        (rows, cols) heights at a grid of corners that spans the workspace, row
+        along +y, so that the surface through them lies above every cell [m].
+    """
+    step = max(1, round(cell / heightmap.workspace.resolution))
+    rows, cols = heightmap.height.shape
+    up = (-rows % step, -cols % step)
+    padded = np.pad(heightmap.height, ((0, up[0]), (0, up[1])))
+    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    cells = np.pad(blocks.max(axis=(1, 3)), 1)
+    corners = np.maximum(
+        np.maximum(cells[:-1, :-1], cells[:-1, 1:]), np.maximum(cells[1:, :-1], cells[1:, 1:])
+    )
+    return np.asarray(corners, float)
+
+
+def _height_field(workspace: Workspace, corners: np.ndarray) -> coal.HeightFieldAABB:
+    # coal's first row is the one at the largest y.
+    return coal.HeightFieldAABB(
+        workspace.size[0], workspace.size[1], np.ascontiguousarray(corners[::-1]), -_SKIN
+    )
+
+
+def _make_convex(shape: pinocchio.GeometryObject) -> None:
+    """Replace a mesh by its convex hull, with which checks are many times quicker."""
+    if isinstance(shape.geometry, coal.BVHModelBase):
+        shape.geometry.buildConvexRepresentation(False)
+        shape.geometry = shape.geometry.convex
+    shape.geometry.computeLocalAABB()
+
+
+def _neighbours(robot: RobotModel) -> set[frozenset[int]]:
+    """Pairs of joints whose links touch by construction: neighbours, and all of a hand."""
+    pairs = {
+        frozenset((joint, int(parent)))
+        for joint, parent in enumerate(robot.model.parents)
+        if joint > 0
+    }
+    for arm in robot.robot.arms:
+        hand = robot.subtree(robot.arm_joint_ids(arm)[-1])
+        pairs |= {frozenset((a, b)) for a in hand for b in hand if a != b}
+    return pairs
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("_0").replace("_", " ")

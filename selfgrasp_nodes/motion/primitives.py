@@ -1,0 +1,336 @@
+"""A candidate to waypoints: pure functions, no robot model, no ROS.
+
+Grasp (Pinto and Gupta 2016, section III; Zeng and others 2018, section V):
+approach, descend, close, lift, carry, release, home. Push (Zeng 2018): closed
+fingers, approach, descend, stroke, lift, home. Both keep the fingertips above
+the table at every opening: the pads of an arc gripper reach deeper the further
+they close, so that a hand that is safe open could hit the table closing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from selfgrasp_nodes import geometry
+from selfgrasp_nodes.errors import InvalidCandidate
+from selfgrasp_nodes.motion.options import MotionOptions
+from selfgrasp_nodes.robots import ArmSpec, GripperSpec, RobotSpec
+from selfgrasp_nodes.robots.gripper import tcp_distance
+from selfgrasp_nodes.types import Candidate, Heightmap, PhaseCode, Primitive
+
+# Below this the approach is not a descent onto the table any more.
+_LEAST_DOWNWARDS = np.cos(np.deg2rad(60))
+_FORCE_SHARE = 0.5  # of the gripper's largest force where a candidate names none
+
+
+@dataclass(frozen=True)
+class Move:
+    """Bring the tool centre point somewhere.
+
+    Attributes:
+        phase: It belongs to.
+        world_T_tcp: Where the TCP is to be.
+        width: Opening at which that TCP is meant [m].
+        linear: In a straight line; otherwise along any free path.
+        speed: Largest speed of the tool on a straight line [m/s]; 0: no other
+            limit than the joints'.
+        guarded: Whether a change of the wrist's wrench stops it.
+        carries: Whether something may hang from the gripper.
+        any_yaw: Whether any turn about the approach will do.
+    """
+
+    phase: PhaseCode
+    world_T_tcp: np.ndarray
+    width: float
+    linear: bool = False
+    speed: float = 0.0
+    guarded: bool = False
+    carries: bool = False
+    any_yaw: bool = False
+
+
+@dataclass(frozen=True)
+class MoveJoints:
+    """Bring the arm to joint positions [rad] along a free path."""
+
+    phase: PhaseCode
+    positions: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Grip:
+    """Command the gripper.
+
+    Attributes:
+        phase: It belongs to.
+        width: Wanted opening [m].
+        force: Largest force [N].
+        wait: Whether to wait until the fingers are there or have stalled;
+            otherwise the next step begins at once.
+        opens_by: Where positive, ``width`` is ignored and the fingers open by
+            this much from where they are [m].
+    """
+
+    phase: PhaseCode
+    width: float
+    force: float
+    wait: bool = True
+    opens_by: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Hold still, so that the sensors settle [s]."""
+
+    phase: PhaseCode
+    duration: float
+
+
+Step = Move | MoveJoints | Grip | Rest
+
+
+def tip_reach(gripper: GripperSpec, widest: float) -> float:
+    """Distance from the flange to the fingertips where it is largest [m].
+
+    Args:
+        gripper: The gripper.
+        widest: The fingers take any opening from closed to this one [m].
+    """
+    widths = np.linspace(gripper.width_min, max(widest, gripper.width_min), 25)
+    return max(tcp_distance(gripper, w) for w in widths) + gripper.pad_length / 2
+
+
+def check_candidate(candidate: Candidate, robot: RobotSpec, arm: ArmSpec) -> None:
+    """Refuse a candidate that makes no sense, before anything moves.
+
+    Raises:
+        InvalidCandidate: If its pose is not a finite rigid transform that looks
+            down, lies outside the workspace, or its width is not within the
+            gripper's stroke.
+    """
+    gripper, workspace = arm.gripper, robot.workspace.workspace
+    pose = np.asarray(candidate.pose, float)
+    numbers = [candidate.angle, candidate.width, candidate.max_force, candidate.push_length]
+    if pose.shape != (4, 4):
+        raise InvalidCandidate(f"pose must be a 4 x 4 transform; its shape is {pose.shape}")
+    if not (np.all(np.isfinite(pose)) and np.all(np.isfinite(numbers))):
+        raise InvalidCandidate("pose, angle, width, force or push length is NaN or infinite")
+    rotation = pose[:3, :3]
+    if not (
+        np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+    ):
+        raise InvalidCandidate("pose is not a rotation and a translation")
+    if -rotation[2, 2] < _LEAST_DOWNWARDS:
+        raise InvalidCandidate("the approach (+z of the pose) must point down within 60 degrees")
+    x, y, z = pose[:3, 3]
+    low, high = workspace.low, workspace.high
+    if not workspace.contains(x, y):
+        raise InvalidCandidate(
+            f"candidate at ({x:.3f}, {y:.3f}) is outside the workspace "
+            f"x {low[0]:.3f}..{high[0]:.3f}, y {low[1]:.3f}..{high[1]:.3f}"
+        )
+    if not -0.05 <= z <= workspace.height_max:
+        raise InvalidCandidate(
+            f"candidate at height {z:.3f} is outside the workspace 0..{workspace.height_max:.3f}"
+        )
+    if candidate.primitive == Primitive.GRASP:
+        if not gripper.width_min < candidate.width <= gripper.width_max + 1e-6:
+            raise InvalidCandidate(
+                f"width {candidate.width:.4f} is beyond the stroke of {gripper.name}: more than "
+                f"{gripper.width_min:.4f}, at most {gripper.width_max:.4f}"
+            )
+    elif candidate.push_length < 0:
+        raise InvalidCandidate(f"push length {candidate.push_length:.3f} is negative")
+
+
+def table_safe(
+    world_T_tcp: np.ndarray, width: float, gripper: GripperSpec, clearance: float
+) -> np.ndarray:
+    """The pose, raised where the fingers would touch the table while they close.
+
+    Args:
+        world_T_tcp: TCP at ``width``.
+        width: Opening [m]; the fingers will pass through all smaller ones.
+        gripper: The gripper.
+        clearance: Least height of the fingertips above the table [m].
+
+    Returns:
+        A 4 x 4 pose with the same orientation and the same x and y.
+    """
+    flange = world_T_tcp @ np.array([0, 0, -tcp_distance(gripper, width), 1.0])
+    lowest = flange[2] + world_T_tcp[2, 2] * tip_reach(gripper, width)
+    raised = world_T_tcp.copy()
+    raised[2, 3] += max(0.0, clearance - lowest)
+    return raised
+
+
+def height_below(
+    heightmap: Heightmap | None, world_T_tcp: np.ndarray, width: float, gripper: GripperSpec
+) -> float:
+    """Highest point under the open hand [m]; 0 where no heightmap is given."""
+    if heightmap is None:
+        return 0.0
+    workspace = heightmap.workspace
+    # Radius of a circle round the open hand: coarse, on the safe side.
+    radius = float(
+        np.hypot(width / 2 + gripper.finger_thickness, gripper.finger_width / 2)
+        + workspace.resolution
+    )
+    row, col = geometry.point_to_pixel(workspace, *world_T_tcp[:2, 3])
+    reach = int(np.ceil(radius / workspace.resolution))
+    rows = slice(max(row - reach, 0), max(row + reach + 1, 0))
+    cols = slice(max(col - reach, 0), max(col + reach + 1, 0))
+    patch = heightmap.height[rows, cols]
+    return float(patch.max()) if patch.size else 0.0
+
+
+def clip_stroke(robot: RobotSpec, start: np.ndarray, angle: float, length: float) -> float:
+    """Length of a stroke that stays in the workspace [m].
+
+    Args:
+        robot: Its workspace.
+        start: (x, y) inside the workspace [m].
+        angle: Of the stroke about world +z [rad].
+        length: Wanted [m].
+    """
+    workspace = robot.workspace.workspace
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    with np.errstate(divide="ignore"):
+        edges = np.where(direction > 0, workspace.high, workspace.low)
+        reach = np.where(np.abs(direction) > 1e-12, (edges - start) / direction, np.inf)
+    return float(np.clip(min(length, reach.min()), 0.0, None))
+
+
+def executed(candidate: Candidate, arm: ArmSpec, options: MotionOptions) -> Candidate:
+    """The candidate as it will run: arm and force filled in, the pose table-safe."""
+    gripper = arm.gripper
+    force = candidate.max_force or _FORCE_SHARE * gripper.force_max
+    width = candidate.width if candidate.primitive == Primitive.GRASP else gripper.width_min
+    length = candidate.push_length
+    if candidate.primitive == Primitive.PUSH:
+        length = length or options.push.length
+    return replace(
+        candidate,
+        arm=arm.name,
+        max_force=float(np.clip(force, gripper.force_min, gripper.force_max)),
+        pose=table_safe(
+            np.asarray(candidate.pose, float), width, gripper, options.safety.table_clearance
+        ),
+        push_length=length,
+    )
+
+
+def grasp_steps(
+    candidate: Candidate,
+    robot: RobotSpec,
+    arm: ArmSpec,
+    options: MotionOptions,
+    heightmap: Heightmap | None = None,
+) -> tuple[Step, ...]:
+    """Waypoints of a grasp, from the approach to home.
+
+    Args:
+        candidate: As :func:`executed` returns it.
+        robot: Workspace and bin.
+        arm: The arm that acts.
+        options: Heights and speeds.
+        heightmap: What lies under the hand; the approach begins above it.
+
+    Raises:
+        InvalidCandidate: See :func:`check_candidate`.
+    """
+    check_candidate(candidate, robot, arm)
+    gripper, speed, width = arm.gripper, options.speed, candidate.width
+    grasp = candidate.pose
+    above = _above(grasp, width, gripper, options, options.grasp.approach_height, heightmap)
+    lifted = _raised(grasp, options.grasp.lift_height)
+    place = geometry.grasp_pose(
+        *robot.bin.center, robot.bin.release_height, geometry.grasp_angle(grasp)
+    )
+    return (
+        Grip(PhaseCode.APPROACH, width, gripper.force_max, wait=False),
+        Move(PhaseCode.APPROACH, above, width),
+        Grip(PhaseCode.APPROACH, width, gripper.force_max),
+        Move(PhaseCode.DESCEND, grasp, width, True, speed.descend_velocity, guarded=True),
+        Grip(PhaseCode.ACT, gripper.width_min, candidate.max_force),
+        Move(PhaseCode.LIFT, lifted, width, True, speed.linear_velocity, carries=True),
+        Rest(PhaseCode.LIFT, options.grasp.settle),
+        Move(PhaseCode.CARRY, place, width, carries=True, any_yaw=True),
+        Grip(
+            PhaseCode.RELEASE, width, gripper.force_max, opens_by=options.gripper.release_opening
+        ),
+        MoveJoints(PhaseCode.HOME, arm.home),
+    )
+
+
+def push_steps(
+    candidate: Candidate,
+    robot: RobotSpec,
+    arm: ArmSpec,
+    options: MotionOptions,
+    heightmap: Heightmap | None = None,
+) -> tuple[Step, ...]:
+    """Waypoints of a push, from the approach to home; arguments as :func:`grasp_steps`.
+
+    Raises:
+        InvalidCandidate: See :func:`check_candidate`.
+    """
+    check_candidate(candidate, robot, arm)
+    gripper, speed, width = arm.gripper, options.speed, arm.gripper.width_min
+    start = candidate.pose
+    above = _above(start, width, gripper, options, options.push.approach_height, heightmap)
+    angle = geometry.push_angle(start)
+    length = clip_stroke(robot, start[:2, 3], angle, candidate.push_length)
+    end = start.copy()
+    end[:2, 3] += length * np.array([np.cos(angle), np.sin(angle)])
+    closed = Grip(PhaseCode.APPROACH, width, gripper.force_max)
+    return (
+        replace(closed, wait=False),
+        Move(PhaseCode.APPROACH, above, width),
+        closed,
+        Move(PhaseCode.DESCEND, start, width, True, speed.descend_velocity, guarded=True),
+        Move(PhaseCode.ACT, end, width, True, speed.push_velocity, guarded=True),
+        Move(
+            PhaseCode.LIFT, _raised(end, options.push.lift_height), width, True,
+            speed.linear_velocity,
+        ),
+        MoveJoints(PhaseCode.HOME, arm.home),
+    )  # fmt: skip
+
+
+def candidate_steps(
+    candidate: Candidate,
+    robot: RobotSpec,
+    arm: ArmSpec,
+    options: MotionOptions,
+    heightmap: Heightmap | None = None,
+) -> tuple[Step, ...]:
+    """:func:`grasp_steps` or :func:`push_steps`, by the candidate's primitive."""
+    steps = grasp_steps if candidate.primitive == Primitive.GRASP else push_steps
+    return steps(candidate, robot, arm, options, heightmap)
+
+
+def _raised(pose: np.ndarray, height: float) -> np.ndarray:
+    raised = pose.copy()
+    raised[2, 3] += height
+    return raised
+
+
+def _above(
+    pose: np.ndarray,
+    width: float,
+    gripper: GripperSpec,
+    options: MotionOptions,
+    margin: float,
+    heightmap: Heightmap | None,
+) -> np.ndarray:
+    """Where the straight descent begins: ``margin`` higher, and clear of all below."""
+    tip = pose[2, 3] + pose[2, 2] * gripper.pad_length / 2
+    clear = height_below(heightmap, pose, width, gripper) + options.safety.obstacle_clearance
+    rise = max(margin, clear - tip)
+    # Backwards along the approach, so that a tilted hand also descends straight.
+    above = pose.copy()
+    above[:3, 3] -= pose[:3, 2] * rise / max(-pose[2, 2], _LEAST_DOWNWARDS)
+    return above
