@@ -1,0 +1,165 @@
+"""The heightmap as a grasp planner needs it: filled, padded, with what is hidden.
+
+A camera that looks from the side does not see the table behind a block. What
+could stand there is bounded: a point is hidden only where the camera's ray to it
+ends earlier, on something nearer. :func:`build_surface` asks the depth images
+for that bound, cell by cell, also in a margin around the workspace, where there
+is no heightmap but fingers may reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from selfgrasp_nodes.types import Heightmap, View, Workspace
+
+LEVEL_STEP = 0.006  # vertical step of the search for hidden space [m]
+DEPTH_MARGIN = 0.008  # a ray ends earlier if it does so by more than this [m]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Heights over a padded workspace; row = y, column = x.
+
+    Attributes:
+        low: World (x, y) of the corner of cell (0, 0) [m].
+        resolution: Edge of a cell [m].
+        height: (R, C) float32 measured height, small holes filled; 0 where
+            nothing was seen [m].
+        hidden: (R, C) float32 height up to which something unseen may stand;
+            0 where the cell was seen [m].
+        color: (R, C, 3) uint8 RGB.
+    """
+
+    low: np.ndarray
+    resolution: float
+    height: np.ndarray
+    hidden: np.ndarray
+    color: np.ndarray
+
+    def cells(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional (column, row) of world points, as float32 for ``cv2.remap``."""
+        col = (x - self.low[0]) / self.resolution - 0.5
+        row = (y - self.low[1]) / self.resolution - 0.5
+        return col.astype(np.float32), row.astype(np.float32)
+
+    def sample(self, image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Bilinear values of ``image`` at world points; 0 outside.
+
+        Args:
+            image: (R, C) or (R, C, 3).
+            x: (N, ...) world x [m]; trailing axes are flattened for the look-up.
+            y: As ``x``.
+        """
+        col, row = self.cells(x, y)
+        shape = col.shape
+        flat = (-1, shape[-1])
+        values = cv2.remap(
+            image, col.reshape(flat), row.reshape(flat), cv2.INTER_LINEAR, borderValue=0
+        )
+        return values.reshape(shape + image.shape[2:])
+
+
+def clean_height(heightmap: Heightmap) -> np.ndarray:
+    """Heights with one-cell holes closed and single outliers removed.
+
+    Returns:
+        (rows, cols) float32 [m]; still 0 where larger areas were not seen.
+    """
+    height = np.where(heightmap.valid, heightmap.height, 0).astype(np.float32)
+    kernel = np.ones((3, 3), np.uint8)
+    closed = cv2.morphologyEx(height, cv2.MORPH_CLOSE, kernel)
+    return cv2.medianBlur(np.where(heightmap.valid, height, closed), 3)
+
+
+def hidden_bound(views: Iterable[View], points: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Greatest height at which a column of space is hidden from every view.
+
+    Args:
+        views: Depth images with their poses.
+        points: (N, 2) world x, y of the columns [m].
+        levels: (L,) heights to ask for, increasing [m].
+
+    Returns:
+        (N,) float32 [m]; 0 where nothing is hidden, or no view covers it.
+    """
+    shape = (len(points), len(levels))
+    xyz = np.empty((*shape, 3))
+    xyz[..., :2] = points[:, None, :]
+    xyz[..., 2] = levels
+    free, blocked = np.zeros(shape, bool), np.zeros(shape, bool)
+    for view in views:
+        rotation, origin = view.world_T_camera[:3, :3], view.world_T_camera[:3, 3]
+        local = (xyz - origin) @ rotation
+        z = local[..., 2]
+        ahead = z > 1e-3
+        scale = np.where(ahead, z, 1.0)
+        k = view.intrinsics
+        u = np.rint(local[..., 0] / scale * k[0, 0] + k[0, 2]).astype(np.int64)
+        v = np.rint(local[..., 1] / scale * k[1, 1] + k[1, 2]).astype(np.int64)
+        rows, cols = view.depth.shape
+        inside = ahead & (u >= 0) & (u < cols) & (v >= 0) & (v < rows)
+        depth = view.depth[np.clip(v, 0, rows - 1), np.clip(u, 0, cols - 1)]
+        known = inside & np.isfinite(depth) & (depth > 0)
+        nearer = depth < z - DEPTH_MARGIN
+        free |= known & ~nearer
+        blocked |= known & nearer
+    hidden = blocked & ~free
+    top = np.where(hidden, levels, 0.0).max(axis=1)
+    return top.astype(np.float32)
+
+
+def build_surface(
+    heightmap: Heightmap, views: Iterable[View], margin: float = 0.08, coarse: float = 0.004
+) -> Surface:
+    """Fill, pad and bound a heightmap.
+
+    Args:
+        heightmap: Of the workspace.
+        views: Depth images that it was made from; without any, a cell that was
+            not seen may be as high as what stands within 3 cm of it.
+        margin: Width of the padding [m].
+        coarse: Edge of the cells in which hidden space is looked for [m].
+    """
+    workspace = heightmap.workspace
+    res = workspace.resolution
+    factor = max(1, round(coarse / res))
+    pad = int(np.ceil(margin / res / factor)) * factor
+    rows, cols = heightmap.height.shape
+    # The padded size is a multiple of the coarse cell.
+    extra = (-(rows + 2 * pad) % factor, -(cols + 2 * pad) % factor)
+    border = ((pad, pad + extra[0]), (pad, pad + extra[1]))
+    height = np.pad(clean_height(heightmap), border)
+    low = workspace.low - pad * res
+    seen = cv2.morphologyEx(
+        heightmap.valid.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    )
+    blocks = np.pad(seen, border).reshape(
+        height.shape[0] // factor, factor, height.shape[1] // factor, factor
+    )
+    unseen = blocks.mean(axis=(1, 3)) < 0.5
+    views = [view for view in views if view.depth is not None]
+    bound = np.zeros(unseen.shape, np.float32)
+    r, c = np.nonzero(unseen)
+    if len(r) and views:
+        centers = np.stack([c + 0.5, r + 0.5], axis=1) * factor * res + low
+        top = float(height.max()) + LEVEL_STEP
+        levels = np.arange(0.0, max(top, 2 * LEVEL_STEP), LEVEL_STEP)
+        bound[r, c] = hidden_bound(views, centers, levels)
+    elif len(r):
+        bound = np.where(unseen, _near_max(height, factor, res, workspace), 0).astype(np.float32)
+    full = cv2.resize(bound, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    full[height > full] = 0
+    color = np.pad(heightmap.color, (*border, (0, 0)))
+    return Surface(low, res, height, full, color)
+
+
+def _near_max(height: np.ndarray, factor: int, res: float, workspace: Workspace) -> np.ndarray:
+    """Highest measured point within 3 cm of each coarse cell."""
+    small = height.reshape(height.shape[0] // factor, factor, -1, factor).max(axis=(1, 3))
+    size = 2 * round(0.03 / (factor * res)) + 1
+    return cv2.dilate(small, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
