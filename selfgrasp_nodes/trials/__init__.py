@@ -1,1 +1,1 @@
-"""Trials to rosbag and training store, and back."""
+"""Trials on disk: a rosbag2 (MCAP) a run, an index beside it, and the way back."""

@@ -1,0 +1,113 @@
+"""A disk that fills up while trials are recorded, on a small tmpfs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from trial_synthesis import JOINTS, Synthesizer, feed, record
+
+from selfgrasp_nodes.errors import StorageError
+from selfgrasp_nodes.trials.bag import TrialBagWriter
+from selfgrasp_nodes.trials.options import RecorderOptions
+from selfgrasp_nodes.trials.reader import RunReader
+
+SIZE = 4 * 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path, leave: int) -> Path:
+    """Occupy the disk but for ``leave`` bytes."""
+    ballast = folder / "ballast"
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    ballast.write_bytes(b"\0" * max(0, free - leave))
+    return ballast
+
+
+@pytest.mark.parametrize("leave", [0, 4096, 8192, 16384, 32768, 40960, 45056])
+def test_a_full_disk_is_a_clear_error_and_a_retry_loses_nothing(small_disk, leave):
+    make = Synthesizer(seed=5)
+    with TrialBagWriter(small_disk / "run") as writer:
+        for number in range(2):
+            feed(writer, make, number, joints=10, size=64)
+            writer.finish_trial(record(number))
+        ballast = fill(small_disk, leave)
+        feed(writer, make, 2, joints=10, size=64)
+        with pytest.raises(StorageError, match="disk is full"):
+            writer.finish_trial(record(2))
+        # Nothing of before is hurt, nothing half-written is listed.
+        run = RunReader(small_disk / "run")
+        for trial in run.trials():
+            assert trial.topics()[JOINTS][1] == 10
+        assert len(run) == 2
+        ballast.unlink()
+        writer.finish_trial(record(2))
+        feed(writer, make, 3, joints=10, size=64)
+        writer.finish_trial(record(3))
+    run = RunReader(small_disk / "run")
+    assert [r.index for r in run.records] == [0, 1, 2, 3]
+    for trial in run.trials():
+        assert len(list(trial.messages([JOINTS]))) == 10
+        assert "messages_lost" not in trial.record.notes
+        assert trial.observation().id == f"observation-{trial.record.index}"
+
+
+def test_a_trial_beyond_the_memory_says_what_the_full_disk_cost_it(small_disk):
+    make = Synthesizer(seed=5)
+    options = RecorderOptions(memory_bytes=200_000, compression="none")
+    with TrialBagWriter(small_disk / "run", options=options) as writer:
+        feed(writer, make, 0, joints=10, size=64)
+        writer.finish_trial(record(0))
+        ballast = fill(small_disk, 2_000_000)
+        writer.begin_trial("trial-1")
+        with pytest.raises(StorageError, match="disk is full"):
+            feed(writer, make, 1, joints=10_000, size=64)
+        ballast.unlink()
+        writer.finish_trial(record(1))
+        feed(writer, make, 2, joints=10, size=64)
+        writer.finish_trial(record(2))
+    run = RunReader(small_disk / "run")
+    assert [r.notes.get("messages_lost", 0) > 0 for r in run.records] == [False, True, False]
+
+
+def test_an_index_that_could_not_grow_is_completed_by_the_next_try(tmp_path, monkeypatch):
+    from selfgrasp_nodes.trials import index
+
+    make = Synthesizer()
+    with TrialBagWriter(tmp_path / "run") as writer:
+        feed(writer, make, 0, joints=10, size=8)
+
+        def full(handle, data, offset):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(index.os, "pwrite", full)
+            with pytest.raises(StorageError, match="disk is full"):
+                writer.finish_trial(record(0))
+        path = writer.finish_trial(record(0))
+        feed(writer, make, 1, joints=10, size=8)
+        writer.finish_trial(record(1))
+    assert path.name == "trial_000000.mcap"
+    assert [r.index for r in RunReader(tmp_path / "run").records] == [0, 1]
+    assert len(list((tmp_path / "run" / "bag").glob("*.mcap"))) == 2
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot create the run's folder"):
+        TrialBagWriter(tmp_path / "file" / "run")
