@@ -96,7 +96,7 @@ class RobotModel:
 
 
 def _bounded(text: str) -> str:
-    """The URDF with continuous joints as revolute ones of +-2 pi, so that one number is one joint."""
+    """The URDF with continuous joints as revolute ones: one number a joint."""
     if "continuous" not in text:
         return text
     root = ElementTree.fromstring(text)

@@ -11,8 +11,19 @@ import numpy as np
 from selfgrasp_nodes.errors import MissingDependency, PlanningFailed, UnknownName
 
 # EST is the planner of Zeng and others (2018); all of these exist in OMPL 1.7.
-_PLANNERS = ("EST", "BiEST", "ProjEST", "SBL", "RRT", "RRTConnect", "KPIECE1", "BKPIECE1", "LBKPIECE1", "PRM", "STRIDE")  # fmt: skip
-_modules: tuple[ModuleType, ModuleType, ModuleType] | None = None
+_PLANNERS = (
+    "EST",
+    "BiEST",
+    "ProjEST",
+    "SBL",
+    "RRT",
+    "RRTConnect",
+    "KPIECE1",
+    "BKPIECE1",
+    "LBKPIECE1",
+    "STRIDE",
+)
+_modules: tuple[ModuleType, ModuleType] | None = None
 
 
 def planner_names() -> tuple[str, ...]:
@@ -62,7 +73,7 @@ def sample_path(
         PlanningFailed: If none was found in time.
     """
     check_planner(planner)
-    util, base, geometric = _ompl()
+    base, geometric = _ompl()
     dimension = len(start)
     space = base.RealVectorStateSpace(dimension)
     bounds = base.RealVectorBounds(dimension)
@@ -101,7 +112,7 @@ def sample_path(
         del first, last, setup
 
 
-def _ompl() -> tuple[ModuleType, ModuleType, ModuleType]:
+def _ompl() -> tuple[ModuleType, ModuleType]:
     """OMPL's modules, imported once and only when they are needed."""
     global _modules
     if _modules is None:
@@ -116,5 +127,5 @@ def _ompl() -> tuple[ModuleType, ModuleType, ModuleType]:
         from ompl import base, geometric, util
 
         util.setLogLevel(util.LogLevel.LOG_NONE)
-        _modules = util, base, geometric
+        _modules = base, geometric
     return _modules

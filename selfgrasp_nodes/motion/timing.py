@@ -7,8 +7,10 @@ are limits like any joint's.
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import toppra
@@ -23,6 +25,8 @@ _GRID_A_KNOT = 3
 _GRID = (24, 90)  # least and most grid points
 
 logging.getLogger("toppra").setLevel(logging.ERROR)
+# It tries to import every solver that it knows for each path; once is enough.
+toppra.solverwrapper.available_solvers = functools.cache(toppra.solverwrapper.available_solvers)
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,10 @@ def parametrise(
     path = toppra.SplineInterpolator(length, knots)
     grid = int(np.clip(_GRID_A_KNOT * len(knots), *_GRID))
     solver = algorithm.TOPPRA(
-        [
-            constraint.JointVelocityConstraint(np.c_[-velocity, velocity]),
-            constraint.JointAccelerationConstraint(np.c_[-acceleration, acceleration]),
-        ],
+        _constraints(tuple(velocity), tuple(acceleration)),
         path,
         gridpoints=np.linspace(0, length[-1], grid),
+        solver_wrapper="seidel",
         parametrizer="ParametrizeConstAccel",
     )
     timed = solver.compute_trajectory(0, 0)
@@ -94,7 +96,7 @@ def parametrise(
     return Trajectory(joints, time, positions, velocities)
 
 
-def interpolate(trajectory: Trajectory, time: object) -> tuple[np.ndarray, np.ndarray]:
+def interpolate(trajectory: Trajectory, time: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joint positions and velocities at times since the start.
 
     Cubic Hermite between the samples, as a joint trajectory controller does it.
@@ -124,6 +126,16 @@ def interpolate(trajectory: Trajectory, time: object) -> tuple[np.ndarray, np.nd
     )
     slopes = (6 * s * (s - 1) * (p0 - p1) + (1 - s) * (1 - 3 * s) * m0 + s * (3 * s - 2) * m1) / h
     return positions, slopes
+
+
+@functools.lru_cache(maxsize=64)
+def _constraints(velocity: tuple[float, ...], acceleration: tuple[float, ...]) -> list[Any]:
+    """TOPP-RA's constraints; kept, as making them costs as much as solving."""
+    v, a = np.array(velocity), np.array(acceleration)
+    return [
+        constraint.JointVelocityConstraint(np.c_[-v, v]),
+        constraint.JointAccelerationConstraint(np.c_[-a, a]),
+    ]
 
 
 def _without_repeats(knots: np.ndarray, distance: np.ndarray | None) -> np.ndarray:
