@@ -134,13 +134,16 @@ class Antipodal(PolicyBase):
         parallel = np.exp(-((found.wedge / 0.25) ** 2 + (found.skew / 0.25) ** 2))
         steep = np.clip(1 - (found.tilt / p.max_tilt) ** 2, 0, 1)
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
+        covered = np.clip(0.4 + 0.7 * found.cover, 0, 1)
         room = 0.7 + 0.3 * np.clip(found.gap / max(p.clearances), 0, 1)
         seen = 1 - 0.3 * found.hidden
         single = 1 - 0.4 * np.clip((found.across - 0.08) / 0.2, 0, 1)
         highest = max(float(found.top.max()), 1e-3)
         above = 1 - p.prefer_top * (1 - np.clip(found.top / highest, 0, 1))
         return np.where(
-            found.feasible, grip * parallel * steep * central * room * seen * single * above, 0.0
+            found.feasible,
+            grip * parallel * steep * central * room * seen * single * above * covered,
+            0.0,
         )
 
     def _candidate(self, found: Closing, i: int, score: float, workspace: object) -> Candidate:
@@ -163,7 +166,7 @@ class Antipodal(PolicyBase):
 def _corrected(first: Closing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hypotheses turned parallel to their edges; each also moved to the object's middle."""
     plausible = first.contact < 0.15
-    turn = np.where(np.abs(first.skew) < 0.5, first.skew, 0.0)
+    turn = np.where((np.abs(first.skew) < 0.5) | (first.wedge < 0.2), first.skew, 0.0)
     angle = (first.angle + turn)[plausible]
     x, y, offset = first.x[plausible], first.y[plausible], first.offset[plausible]
     move = np.clip(offset, -0.03, 0.03)

@@ -20,6 +20,7 @@ STEP = 0.002  # along u [m]
 HALF = 0.084  # half the patch along u [m]
 SPAN = 0.060  # how far along v the object is followed [m]
 SPAN_STEP = 0.003
+MIN_COVER = 0.4  # share of the pads' width
 NOISE = 0.004  # what sensors may err in height [m]
 
 
@@ -42,6 +43,7 @@ class Closing:
         wedge: Half the angle between the two edges [rad].
         tilt: Lean of the steeper-leaning contact from the vertical [rad].
         offset: Distance along v to the object's middle [m].
+        cover: Share of the pads' width that meets the object.
         hidden: Share of the fingers' footprints that nobody saw.
         body: How far the gripper's body clears what is below it [m].
         across: Largest difference of colour between the two halves of what is
@@ -62,6 +64,7 @@ class Closing:
     wedge: np.ndarray
     tilt: np.ndarray
     offset: np.ndarray
+    cover: np.ndarray
     hidden: np.ndarray
     body: np.ndarray
     across: np.ndarray
@@ -116,10 +119,21 @@ def _edge(profile: np.ndarray, level: np.ndarray) -> np.ndarray:
     return np.where(first == 0, 0.0, (inner + share) * STEP)
 
 
-def _slope(v: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """Least-squares d(edge)/dv; v (V,), edge (N, V) -> (N,)."""
-    centered = v - v.mean()
-    return (edge * centered).sum(axis=1) / (centered**2).sum()
+def _slope(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted least-squares d(edge)/dv.
+
+    Args:
+        v: (V,) where the rows lie [m].
+        edge: (N, V) [m].
+        weight: (N, V).
+
+    Returns:
+        (N,); 0 where fewer than two rows count.
+    """
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
+    centered = v - (weight * v).sum(axis=1, keepdims=True) / total
+    spread = (weight * centered**2).sum(axis=1)
+    return (weight * edge * centered).sum(axis=1) / np.maximum(spread, 1e-9)
 
 
 def close_fingers(
@@ -166,7 +180,12 @@ def close_fingers(
     edge_r, edge_l = _edge(right, level), _edge(left, level)
     far_r, far_l = edge_r[:, inner].max(axis=1), edge_l[:, inner].max(axis=1)
     contact = far_r + far_l
-    slope_r, slope_l = _slope(v[inner], edge_r[:, inner]), _slope(v[inner], -edge_l[:, inner])
+    # Should the object slip away, the fingers close further and sink.
+    low = np.maximum(low, hand.table_clearance + fingers.sink(contact))
+    # Rows that miss the object (an apex is narrower than the pads) say nothing.
+    meets = ((edge_r > 0) & (edge_l > 0))[:, inner].astype(float)
+    slope_r = _slope(v[inner], edge_r[:, inner], meets)
+    slope_l = _slope(v[inner], -edge_l[:, inner], meets)
 
     # Deepest tip for each clearance: the highest thing that a finger would meet
     # on its way from the opening to the contact.
@@ -209,7 +228,9 @@ def close_fingers(
     z_high = tip + 0.75 * np.minimum(overlap, gripper.pad_length)
     tilt = np.zeros(n)
     for side in (right, left):
-        run = (_edge(side, z_low) - _edge(side, z_high))[:, inner].mean(axis=1)
+        upper, lower = _edge(side, z_high)[:, inner], _edge(side, z_low)[:, inner]
+        rows_met = (upper > 0).astype(float)
+        run = ((lower - upper) * rows_met).sum(axis=1) / np.maximum(rows_met.sum(axis=1), 1)
         tilt = np.maximum(tilt, np.arctan2(np.maximum(run, 0), np.maximum(z_high - z_low, 1e-3)))
 
     offset = _offset(surface, world, level)
@@ -222,6 +243,7 @@ def close_fingers(
         & (contact >= max(gripper.width_min + 0.003, 0.006))
         & (np.maximum(far_r, far_l) < HALF - 0.01)
         & (body > 0)
+        & (meets.mean(axis=1) > MIN_COVER)
     )
     return Closing(
         x=x + np.cos(angle) * shift,
@@ -237,6 +259,7 @@ def close_fingers(
         wedge=np.abs(np.arctan(slope_r) - np.arctan(slope_l)) / 2,
         tilt=tilt,
         offset=offset,
+        cover=meets.mean(axis=1),
         hidden=choice["hidden"],
         body=body,
         across=across,

@@ -30,6 +30,14 @@ class Fingers:
         """How far the pads sink from opening ``width`` to ``contact`` [m]; 0 if prismatic."""
         return self.reach(contact) - self.reach(width)
 
+    def sink(self, contact: np.ndarray | float) -> np.ndarray:
+        """How much deeper than at ``contact`` the pads get if they close further [m].
+
+        They do where the object slips away, and must not hit the table then.
+        """
+        deepest = np.maximum.accumulate(self._reach)
+        return np.interp(contact, self._widths, deepest) - self.reach(contact)
+
     def tcp_height(
         self,
         tip: np.ndarray | float,
@@ -46,7 +54,13 @@ class Fingers:
         return np.asarray(tip) + self.gripper.pad_length / 2 + self.drop(width, contact)
 
     def table_safe(
-        self, z: np.ndarray | float, width: float, contact: float, clearance: float
+        self, z: np.ndarray | float, width: np.ndarray | float, clearance: float
     ) -> np.ndarray:
-        """``z`` of a TCP [m], raised where the tips would come below ``clearance`` [m]."""
-        return np.maximum(z, self.tcp_height(clearance, width, contact))
+        """``z`` of a TCP [m], raised where the tips would come below a height as they close.
+
+        Args:
+            z: World z of the TCP at ``width`` [m].
+            width: Opening before the fingers close, as far as they go [m].
+            clearance: Least height of the tips over the table [m].
+        """
+        return np.maximum(z, self.tcp_height(clearance, width, width) + self.sink(width))

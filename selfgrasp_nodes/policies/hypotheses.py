@@ -26,11 +26,11 @@ class Search:
     min_overlap: float
     table_clearance: float
     clearance: float
-    openings: int = 6
+    openings: int = 9
     cell: float = 0.004
     bin_size: float = 0.018
-    angles_per_bin: int = 4
-    limit: int = 420
+    angles_per_bin: int = 6
+    limit: int = 500
 
 
 def _pool(image: np.ndarray, factor: int) -> np.ndarray:

@@ -91,7 +91,7 @@ class PushHeuristic(PolicyBase):
         found = []
         for i in good[best]:
             z = self.fingers.table_safe(
-                base[i] + self.params.above, closed, closed, self.params.table_clearance
+                base[i] + self.params.above, closed, self.params.table_clearance
             )
             row, col = point_to_pixel(workspace, x[i], y[i])
             heading = wrap_push(float(angle[i]))

@@ -54,9 +54,7 @@ class OpenGraspPolicy(PolicyBase):
     def open_grasp(self, x: float, y: float, surface: float, angle: float) -> Candidate:
         """A grasp with the gripper fully open, ``depth`` below a surface height [m]."""
         p, gripper = self.open_params, self.gripper
-        z = self.fingers.table_safe(
-            surface - p.depth, gripper.width_max, gripper.width_min, p.table_clearance
-        )
+        z = self.fingers.table_safe(surface - p.depth, gripper.width_max, p.table_clearance)
         pixel = point_to_pixel(self.robot.workspace.workspace, x, y)
         return Candidate(
             Primitive.GRASP,

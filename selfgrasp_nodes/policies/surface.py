@@ -57,6 +57,8 @@ class Surface:
         """
         col, row = self.cells(x, y)
         shape = col.shape
+        if not col.size:
+            return np.zeros(shape + image.shape[2:], image.dtype)
         flat = (-1, shape[-1])
         values = cv2.remap(
             image, col.reshape(flat), row.reshape(flat), cv2.INTER_LINEAR, borderValue=0
