@@ -12,10 +12,15 @@ eleven milliseconds for 640 x 480.
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 import mujoco
 import numpy as np
@@ -62,7 +67,7 @@ def add_camera(
 
 
 def add_lights(spec: mujoco.MjSpec) -> None:
-    """Light that tells a block's faces apart from any side, without shadows."""
+    """Light that tells a block's faces apart from any side."""
     light = spec.visual.headlight
     light.ambient, light.diffuse, light.specular = [0.4] * 3, [0.35] * 3, [0.0] * 3
     for name, direction, strength in (
@@ -76,7 +81,7 @@ def add_lights(spec: mujoco.MjSpec) -> None:
             dir=direction,
             diffuse=[strength] * 3,
             specular=[0.0] * 3,
-            castshadow=False,
+            castshadow=name == "left",  # drawn only by a renderer with shadows on
         )
 
 
@@ -172,11 +177,21 @@ class CameraRenderer:
 
     def close(self) -> None:
         """Free the GL context; call it in the thread that rendered."""
-        if self._context is not None:
-            self._gl.make_current()
-            self._context.free()
-            self._gl.free()
+        context, gl = self._context, self._gl
         self._context = self._gl = self._thread = None
+        _OPEN.discard(self)
+        if gl is not None:
+            gl.make_current()
+            if context is not None:
+                context.free()
+            gl.free()
+
+    def __del__(self) -> None:
+        # MuJoCo frees textures in whatever GL context is current when its own
+        # object dies: make sure that it is the right one.
+        if getattr(self, "_gl", None) is not None and threading.get_ident() == self._thread:
+            with suppress(Exception):
+                self.close()
 
     def __enter__(self) -> CameraRenderer:
         return self
@@ -208,7 +223,9 @@ class CameraRenderer:
         visual.global_.offheight = max(c.height for c in self.cameras.values())
         visual.quality.offsamples = self._samples
         visual.quality.shadowsize = 2048 if self._shadows else 0
+        self._thread = threading.get_ident()
         self._gl = make_gl(visual.global_.offwidth, visual.global_.offheight)
+        _close_at_exit(self)
         self._context = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR.value
@@ -219,7 +236,6 @@ class CameraRenderer:
         self._option = mujoco.MjvOption()
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
-        self._thread = threading.get_ident()
 
     def _update(self, data: mujoco.MjData, spec: CameraSpec) -> None:
         """Bring the scene up to date and give it the camera's own frustum."""
@@ -238,6 +254,25 @@ class CameraRenderer:
             gl_camera.frustum_bottom, gl_camera.frustum_top = NEAR * bottom, NEAR * top
 
 
+_OPEN: WeakSet[CameraRenderer] = WeakSet()
+
+
+def _close_at_exit(renderer: CameraRenderer) -> None:
+    """See to it that GL is freed before EGL's own exit handler takes it away.
+
+    Handlers run in reverse order; EGL registers its own with the first context.
+    """
+    if not _OPEN:
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _OPEN.add(renderer)
+
+
+def _close_all() -> None:
+    for renderer in list(_OPEN):
+        renderer.__del__()
+
+
 def make_gl(width: int, height: int) -> Any:
     """A current off-screen GL context.
 
@@ -245,9 +280,12 @@ def make_gl(width: int, height: int) -> Any:
         MissingDependency: If no GL works on this machine.
     """
     try:
-        from mujoco.gl_context import GLContext
-
-        context = GLContext(width, height)
+        # Chosen here, not by mujoco, which reads MUJOCO_GL when it is imported:
+        # that may have happened before this package could set it.
+        if os.environ.get("MUJOCO_GL", "egl").lower() == "egl":
+            context = import_module("mujoco.egl").GLContext(width, height)
+        else:
+            context = import_module("mujoco.gl_context").GLContext(width, height)
         context.make_current()
         return context
     except Exception as error:  # missing libraries surface as almost any error

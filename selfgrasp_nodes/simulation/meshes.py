@@ -16,6 +16,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -169,7 +170,7 @@ def _read(cached: Path) -> list[np.ndarray] | None:
     try:
         with np.load(cached, allow_pickle=False) as archive:
             return [archive[name] for name in sorted(archive.files)]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None  # not there, or cut short by a crash: decompose again
 
 
