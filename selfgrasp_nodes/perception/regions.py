@@ -41,7 +41,7 @@ class RegionOptions:
     threshold: float = 16.0
     shadows: bool = False
     opening: int = 3
-    closing: int = 5
+    closing: int = 3
     min_area: float = 60.0
     adapt_rate: float = 0.01
     depth_step: float = 0.008
