@@ -18,7 +18,7 @@ from selfgrasp_nodes.robots import gripper as kinematics
 from selfgrasp_nodes.simulation.model import ArmModel
 from selfgrasp_nodes.types import Trajectory
 
-STOP_TIME = 0.08
+STOP_TIME = 0.06
 """Within which a stopped arm comes to rest [s]."""
 START_TOLERANCE = 0.05
 """Largest distance of a trajectory's first point from where the arm is [rad]."""
@@ -41,6 +41,7 @@ class ArmDrive:
         self._ctrl = data.ctrl[ids[0] : ids[0] + len(ids)]  # servos of an arm are neighbours
         self._lead = np.array([damping / stiffness for stiffness, damping in parts.gains])
         self._limits = np.array(arm.velocity_limits)
+        self._accelerations = np.array(arm.acceleration_limits)
         self.hold(data.qpos[self.qpos])
 
     def hold(self, q: np.ndarray) -> None:
@@ -94,7 +95,9 @@ class ArmDrive:
         self._run(rows, speeds)
 
     def stream(self, q: np.ndarray, qd: np.ndarray | None) -> None:
-        """Move the setpoint to ``q`` [rad], no faster than the joints may.
+        """Move the setpoint to ``q`` [rad], within the joints' speed and acceleration.
+
+        ``qd`` [rad/s] is where the stream goes on: without it the arm stops at ``q``.
 
         Raises:
             ExecutionFailed: If a number is not finite or the size is wrong.
@@ -106,6 +109,7 @@ class ArmDrive:
         self._next = 0
         self._target = q
         self._feed = np.zeros_like(q) if qd is None else np.asarray(qd, float)
+        self._feed = np.clip(self._feed, -self._limits, self._limits)
 
     def stop(self) -> None:
         """Come to rest within :data:`STOP_TIME`, on the way that it goes now."""
@@ -125,14 +129,17 @@ class ArmDrive:
             self._approach()
 
     def _approach(self) -> None:
-        step = self._limits * self.dt
-        move = np.clip(self._target - self.reference, -step, step)
-        self.reference = self.reference + move
-        arrived = bool(np.abs(move).max() < 1e-12)
-        self.velocity = np.clip(self._feed, -self._limits, self._limits)
-        if not arrived:
-            self.velocity = move / self.dt
-        elif not self._feed.any():
+        """One step towards a streamed target, within speed and acceleration limits."""
+        left = self._target - self.reference
+        brake = np.sqrt(2 * self._accelerations * np.abs(left))
+        # Never past the target within one step, never faster than it can brake.
+        speed = np.minimum(np.minimum(brake, self._limits), np.abs(left) / self.dt)
+        change = self._accelerations * self.dt
+        wanted = np.sign(left) * speed + np.where(np.abs(left) < 1e-6, self._feed, 0.0)
+        self.velocity = np.clip(wanted, self.velocity - change, self.velocity + change)
+        self.reference = self.reference + self.velocity * self.dt
+        if np.abs(self.velocity).max() < 1e-6 and np.abs(left).max() < 1e-6:
+            self.reference, self.velocity = self._target.copy(), np.zeros_like(left)
             self._target = None
         self._ctrl[:] = self.reference + self._lead * self.velocity
 

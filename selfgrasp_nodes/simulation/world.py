@@ -107,7 +107,10 @@ class World:
             self._fingers[arm.name] = tuple(
                 frozenset(self.model.body(link).id for link in finger) for finger in parts.fingers
             )
-        self._drives = [*self._arms.values(), *self._grippers.values()]
+        self._drives: list[ArmDrive | GripperDrive] = [
+            *self._arms.values(),
+            *self._grippers.values(),
+        ]
         mujoco.mj_forward(self.model, self.data)
 
     # -- time
@@ -267,6 +270,11 @@ class World:
                     holder = arm
             found.append(ObjectTruth(name, self._shapes[name], pose, holder))
         return found
+
+    def finger_bodies(self, arm: str) -> tuple[frozenset[int], ...]:
+        """Ids of the model's bodies that make up each finger of an arm's gripper."""
+        self._arm(arm)
+        return self._fingers[arm]
 
     def set_arm(self, arm: str, q: Sequence[float], width: float | None = None) -> None:
         """Put an arm at joint positions [rad] at once, at rest; reset and put-away only.
