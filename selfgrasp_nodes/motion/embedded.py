@@ -55,7 +55,9 @@ class EmbeddedPlanner:
         planner = self.options.planner
         self._collision = CollisionChecker(self._model, planner.obstacle_cell, planner.payload)
         self._visibility = Visibility(self._model)
-        self._cell = self._model.neutral()
+        # Where the arms are taken to be, and the configuration that is checked.
+        self._assumed = self._model.neutral()
+        self._cell = self._assumed.copy()
 
     def fk(self, arm: str, q: np.ndarray) -> np.ndarray:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
@@ -75,7 +77,10 @@ class EmbeddedPlanner:
     def set_arm(self, arm: str, q: np.ndarray, width: float | None = None) -> None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            self._place(self.robot.arm(arm), q, width)
+            spec = self.robot.arm(arm)
+            self._assumed[self._indices[spec.name]] = q
+            if width is not None:
+                self._model.set_width(self._assumed, spec, width)
 
     def plan_free(
         self,
@@ -89,7 +94,7 @@ class EmbeddedPlanner:
     ) -> Trajectory:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            spec, q_start = self.robot.arm(arm), np.asarray(q_start, float)
+            spec, q_start = self._begin(arm), np.asarray(q_start, float)
             contact = Contact.CARRY if carries else Contact.FREE
             self._check_start(spec, q_start)
             if carries and self._collides(spec, q_start, contact, width):
@@ -113,7 +118,7 @@ class EmbeddedPlanner:
     ) -> Trajectory:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            spec, q = self.robot.arm(arm), np.asarray(q_start, float)
+            spec, q = self._begin(arm), np.asarray(q_start, float)
             chain = self._chain(arm)
             self._check_start(spec, q)
             start = chain.fk(q)
@@ -142,7 +147,7 @@ class EmbeddedPlanner:
     def view_clear_at(self, arm: str, trajectory: Trajectory) -> float | None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            spec = self.robot.arm(arm)
+            spec = self._begin(arm)
             for index in range(len(trajectory.time) - 1, -1, -1):
                 q = self._place(spec, trajectory.positions[index], None)
                 if self._visibility.blocks(q, spec):
@@ -157,19 +162,26 @@ class EmbeddedPlanner:
             Lower and upper corners in the world frame, (N, 3) each [m].
         """
         with self._lock:
-            spec = self.robot.arm(arm)
+            spec = self._begin(arm)
             steps = np.abs(np.diff(trajectory.positions, axis=0)).max(axis=1, initial=0).sum()
             count = int(np.clip(steps / 0.15, 1, 60)) + 1
             positions, _ = interpolate(trajectory, np.linspace(0, trajectory.duration, count))
             boxes = [self._collision.boxes(self._place(spec, q, None), spec) for q in positions]
             low = np.array([b[0] for b in boxes])
             high = np.array([b[1] for b in boxes])
+            if len(boxes) == 1:
+                return low[0], high[0]
             low = np.minimum(low[:-1], low[1:]).reshape(-1, 3)
             high = np.maximum(high[:-1], high[1:]).reshape(-1, 3)
             return low, high
 
     def _chain(self, arm: str) -> ArmKinematics:
         return self._chains[self.robot.arm(arm).name]
+
+    def _begin(self, arm: str) -> ArmSpec:
+        """Put every arm where it is taken to be; the description of the one that moves."""
+        self._cell[:] = self._assumed
+        return self.robot.arm(arm)
 
     def _place(self, arm: ArmSpec, q: np.ndarray, width: float | None) -> np.ndarray:
         """The whole cell's configuration with one arm (and gripper) put there."""

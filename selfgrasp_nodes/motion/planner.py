@@ -36,7 +36,16 @@ class Planner(Protocol):
         ...
 
     def set_arm(self, arm: str, q: np.ndarray, width: float | None = None) -> None:
-        """Where an arm is (and how far its gripper is open [m]) while others are planned for."""
+        """Say where an arm is while others are planned for.
+
+        Arms are taken to be at home otherwise: what keeps them apart while they
+        move are their leases (:mod:`selfgrasp_nodes.motion.leases`).
+
+        Args:
+            arm: Name.
+            q: Its joint positions (J,) [rad].
+            width: Opening of its gripper [m]; None leaves it as it was.
+        """
         ...
 
     def plan_free(
