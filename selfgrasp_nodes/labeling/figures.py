@@ -1,0 +1,142 @@
+"""What the sensors said, in a few numbers: the facts that a label rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfgrasp_nodes.types import Execution, PhaseCode, SensorTrace
+
+
+@dataclass(frozen=True)
+class Window:
+    """A short stretch of a trace.
+
+    Attributes:
+        samples: How many readings it holds.
+        width: Mean opening [m]; NaN without readings.
+        force: Mean force [N]; NaN where none is measured.
+        speed: Rate of the opening, negative while closing [m/s]; 0 for fewer
+            than three readings.
+    """
+
+    samples: int
+    width: float
+    force: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one try.
+
+    Attributes:
+        closed: When the fingers had closed.
+        held: At the end of the lift.
+        force_peak: Largest force of all [N]; NaN where none is measured.
+        payload: Weight on the wrist at the end of the lift less that before the
+            descent [N]; NaN where there is no wrench.
+        payload_sigma: Standard deviation of it, estimated from the readings [N].
+        struck: Largest change of the wrist's force on the way down [N]; NaN
+            where there is no wrench.
+    """
+
+    closed: Window
+    held: Window
+    force_peak: float
+    payload: float
+    payload_sigma: float
+    struck: float
+
+
+def window(trace: SensorTrace, end: int, length: float) -> Window:
+    """The figures of the last ``length`` seconds before ``end`` [ns].
+
+    Of a longer stretch where they hold fewer than three readings: a slow sensor
+    still says where the fingers are.
+    """
+    for factor in (1, 2, 4):
+        part = trace.between(end - int(factor * length * 1e9), end)
+        if len(part.time) >= 3:
+            break
+    count = len(part.time)
+    if not count:
+        return Window(0, float("nan"), float("nan"), 0.0)
+    speed = 0.0
+    if count >= 3 and part.time[-1] > part.time[0]:
+        seconds = (part.time - part.time[0]) * 1e-9
+        speed = float(np.polyfit(seconds, part.width, 1)[0])
+    return Window(count, float(np.mean(part.width)), _mean(part.force), speed)
+
+
+def figures(execution: Execution, hold_window: float, close_window: float) -> Figures:
+    """Compute the figures of a grasp that ran to the end of its lift.
+
+    Args:
+        execution: With a trace and the phases ACT and LIFT.
+        hold_window: Length of the window at the end of the lift [s].
+        close_window: Length of the window at the end of closing [s].
+    """
+    trace = execution.trace
+    act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
+    assert trace is not None and act is not None and lift is not None
+    after = trace.between(lift.end - int(hold_window * 1e9), lift.end)
+    payload, sigma = _payload(execution, trace, after)
+    during = trace.between(act.start, lift.end)
+    peak = float(np.nanmax(during.force)) if np.isfinite(during.force).any() else float("nan")
+    return Figures(
+        window(trace, act.end, close_window),
+        window(trace, lift.end, hold_window),
+        peak,
+        payload,
+        sigma,
+        struck(execution),
+    )
+
+
+def struck(execution: Execution) -> float:
+    """Largest change of the wrist's force between the approach's end and closing [N].
+
+    NaN where there is no wrench or no descent.
+    """
+    trace, descend = execution.trace, execution.phase(PhaseCode.DESCEND)
+    if trace is None or descend is None:
+        return float("nan")
+    before, down = _before(execution, trace), trace.between(descend.start, descend.end)
+    if not len(before) or not np.isfinite(down.wrench[:, :3]).any():
+        return float("nan")
+    change = np.linalg.norm(down.wrench[:, :3] - before.mean(axis=0), axis=1)
+    return float(np.nanmax(change))
+
+
+def _before(execution: Execution, trace: SensorTrace) -> np.ndarray:
+    """(N, 3) wrist forces while the hand hung free, just before it descended [N]."""
+    descend = execution.phase(PhaseCode.DESCEND)
+    start = descend.start if descend is not None else int(trace.time[0])
+    free = trace.between(start - 10**8, start).wrench[:, :3]
+    if not len(free):
+        free = trace.between(start, start + 3 * 10**7).wrench[:, :3]
+    return free[np.isfinite(free).all(axis=1)]
+
+
+def _payload(execution: Execution, trace: SensorTrace, after: SensorTrace) -> tuple[float, float]:
+    """Weight that hangs on the hand [N], and its standard deviation.
+
+    The tool's frame differs from the flange's by a shift alone, so the pose of
+    the candidate says where down is in the sensor's frame.
+    """
+    down = -np.asarray(execution.candidate.pose, float)[2, :3]
+    first = _before(execution, trace) @ down
+    last = after.wrench[:, :3] @ down
+    last = last[np.isfinite(last)]
+    if len(first) < 2 or len(last) < 2:
+        return float("nan"), float("nan")
+    # The mean is less noisy, the median shrugs off the stop's last swing.
+    sigma = np.hypot(first.std(ddof=1) / len(first) ** 0.5, last.std(ddof=1) / len(last) ** 0.5)
+    return float(np.median(last) - first.mean()), float(sigma)
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -1,0 +1,108 @@
+"""Parameters of the label rules; the values of ``config/labeling.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots import Spec
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Version = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$")]
+
+
+class GraspOptions(Spec):
+    """When a grasp counts as held.
+
+    Attributes:
+        version: Goes into every label; raise the number with every change of a value.
+        hold_window: Length of the window at the end of the lift [s].
+        close_window: Length of the window at the end of closing [s].
+        width_margin: Openings larger than the closed one by this are held open
+            by something [m].
+        width_sigmas: The margin is at least this many standard deviations of
+            the window's mean.
+        force_share: Share of the commanded force that says the same.
+        force_floor: Least force that does [N].
+        force_sigmas: The threshold is at least this many standard deviations.
+        closing_speed: Fingers that still close faster than this at the end
+            have lost what they held [m/s].
+        stop_force: What the gripper reports when it is closed on nothing [N];
+            infinite where it then presses with its full force, so that at the
+            smallest opening only a weight can tell.
+        payload_min: Least weight that counts where width and force cannot tell [N].
+        payload_sigmas: And at least this many standard deviations of it.
+        block_force: Change of the wrist's force on the way down that means the
+            hand struck something [N].
+    """
+
+    version: Version = "grasp/1"
+    hold_window: Positive = 0.06
+    close_window: Positive = 0.03
+    width_margin: Positive = 0.0006
+    width_sigmas: NonNegative = 3.0
+    force_share: Annotated[float, Field(gt=0, lt=1)] = 0.35
+    force_floor: Positive = 2.0
+    force_sigmas: NonNegative = 4.0
+    closing_speed: Positive = 0.06
+    stop_force: NonNegative = 0.0
+    payload_min: Positive = 0.3
+    payload_sigmas: NonNegative = 4.0
+    block_force: Positive = 35.0
+
+
+class PushOptions(Spec):
+    """When a push counts as having changed the table; see ``perception.change.ChangeRule``.
+
+    Attributes:
+        version: Goes into every label.
+        min_step: Smallest difference of height that counts [m].
+        max_step: Largest one [m].
+        min_area: More than this must have changed [m^2].
+        opening: Edge of the square that a changed patch must hold [cells].
+    """
+
+    version: Version = "push/1"
+    min_step: Positive = 0.01
+    max_step: Positive = 0.3
+    min_area: NonNegative = 300 * 0.002**2
+    opening: Annotated[int, Field(ge=0)] = 3
+
+
+class LabelOptions(Spec):
+    """Both rules' parameters."""
+
+    grasp: GraspOptions = GraspOptions()
+    push: PushOptions = PushOptions()
+
+
+def load_options(file: str | Path | None = None, **changes: dict[str, Any]) -> LabelOptions:
+    """Read the parameters of the label rules.
+
+    Args:
+        file: YAML; the shipped ``config/labeling.yaml`` where None.
+        **changes: Sections whose entries win over the file's.
+
+    Raises:
+        InvalidConfig: With the file and the entry that is wrong.
+    """
+    path = Path(file) if file is not None else share_dir() / "config" / "labeling.yaml"
+    try:
+        data = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidConfig(f"{path} must hold the sections {list(LabelOptions.model_fields)}")
+    for section, values in changes.items():
+        data[section] = {**(data.get(section) or {}), **values}
+    try:
+        return LabelOptions.model_validate(data)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InvalidConfig(f"{path} is not valid:\n" + "\n".join(lines)) from error

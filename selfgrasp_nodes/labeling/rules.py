@@ -1,0 +1,247 @@
+"""The outcome of a try, from the robot's own sensors.
+
+A grasp is held when, at the end of the lift, something still keeps the fingers
+apart and pushes back: the idea of Pinto and Gupta (2016, "force sensor"
+and "gripper width") and of Zeng and others (2018, "the gripper did not close
+fully"). Neither is enough alone. A gripper may have to close on an object as
+thin as its smallest opening, where width says nothing; another reports no
+force; and fingers that pass a width on their way to closing hold nothing. The
+rule therefore looks at width, its rate, force and, where those cannot tell, the
+weight on the wrist.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from selfgrasp_nodes.errors import EmptyObservation
+from selfgrasp_nodes.labeling.figures import Figures, Window, figures, struck
+from selfgrasp_nodes.labeling.options import LabelOptions, load_options
+from selfgrasp_nodes.perception.change import ChangeRule, changed_area
+from selfgrasp_nodes.robots import GripperSpec
+from selfgrasp_nodes.types import (
+    Candidate,
+    Execution,
+    Observation,
+    Outcome,
+    OutcomeCode,
+    PhaseCode,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something is between the fingers.
+
+    Attributes:
+        held: The answer.
+        confidence: 0.5 where the decisive figure sits on its threshold, towards
+            1 away from it; less where figures contradict each other. A
+            heuristic, not a calibrated probability.
+        reason: Which figure decided.
+    """
+
+    held: bool
+    confidence: float
+    reason: str
+
+
+class GraspRule:
+    """Labels grasps from traces, and pushes from what changed.
+
+    Attributes:
+        options: Its parameters; their versions go into every label.
+    """
+
+    def __init__(self, options: LabelOptions | None = None) -> None:
+        """Take the parameters, or those of ``config/labeling.yaml``."""
+        self.options = options or load_options()
+
+    @classmethod
+    def from_file(cls, file: str | Path | None = None) -> GraspRule:
+        """The rule with the parameters of a YAML file.
+
+        Raises:
+            InvalidConfig: If the file is not valid.
+        """
+        return cls(load_options(file))
+
+    def label_grasp(self, execution: Execution, gripper: GripperSpec) -> Outcome:
+        """The outcome of a grasp, whether it was lifted or ended earlier.
+
+        Args:
+            execution: With the trace from the approach to the end of the lift.
+            gripper: That did it: its smallest opening and its sensors' noise.
+        """
+        version = self.options.grasp.version
+        if execution.code != OutcomeCode.UNKNOWN:
+            return Outcome(execution.code, 1.0, execution.error, version)
+        trace = execution.trace
+        act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
+        if act is None:
+            force = struck(execution)
+            text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
+            reason = f"the fingers never closed: the descent was stopped{text}"
+            return Outcome(OutcomeCode.BLOCKED, 1.0, reason, version)
+        if trace is None or lift is None or not len(trace.between(act.start, lift.end).time):
+            reason = "no readings of the gripper between closing and the end of the lift"
+            return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
+        options = self.options.grasp
+        found = figures(execution, options.hold_window, options.close_window)
+        if not found.held.samples:
+            reason = "no readings of the gripper at the end of the lift"
+            return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
+        return self._decide(execution.candidate, gripper, found)
+
+    def _decide(self, candidate: Candidate, gripper: GripperSpec, found: Figures) -> Outcome:
+        options = self.options.grasp
+        at_end = self.holds(found.held, candidate, gripper, found)
+        at_close = self.holds(found.closed, candidate, gripper)
+        blocked = math.isfinite(found.struck) and found.struck >= options.block_force
+        if at_end.held:
+            code, reason = OutcomeCode.SUCCESS, at_end.reason
+        elif blocked:
+            code = OutcomeCode.BLOCKED
+            reason = f"the hand struck something on its way down ({found.struck:.0f} N)"
+        elif at_close.held:
+            code, reason = OutcomeCode.SLIPPED, f"held when closed, then {at_end.reason}"
+        else:
+            code, reason = OutcomeCode.MISSED, at_end.reason
+        closed = found.closed.width
+        return Outcome(
+            code,
+            at_end.confidence,
+            reason,
+            options.version,
+            width_closed=closed,
+            width_lifted=found.held.width,
+            force_peak=found.force_peak,
+            force_held=found.held.force,
+            payload=found.payload,
+            force_measured=math.isfinite(found.held.force),
+            stalled=closed - gripper.width_min > self._width_margin(found.closed, gripper),
+        )
+
+    def holds(
+        self,
+        seen: Window,
+        candidate: Candidate,
+        gripper: GripperSpec,
+        found: Figures | None = None,
+    ) -> Verdict:
+        """Whether something is between the fingers in a window.
+
+        Args:
+            seen: The window's figures.
+            candidate: Its force is the one that was commanded.
+            gripper: Smallest opening and noise.
+            found: The weight on the wrist, where it may be asked.
+        """
+        options = self.options.grasp
+        if seen.speed < -options.closing_speed:
+            sure = _confidence(-seen.speed / options.closing_speed - 1)
+            return Verdict(False, sure, f"the fingers still closed at {-seen.speed:.2f} m/s")
+        margin = self._width_margin(seen, gripper)
+        gap = seen.width - gripper.width_min
+        if not math.isfinite(seen.force):
+            return self._by_width(gap, margin, found)
+        threshold = self._force_threshold(seen, candidate, gripper)
+        if gap <= margin:
+            threshold += options.stop_force
+        if math.isinf(threshold):
+            return self._by_width(gap, margin, found)
+        by_force = _confidence((seen.force - threshold) / threshold)
+        figures_text = f"{seen.force:.1f} N at {1e3 * seen.width:.1f} mm"
+        if seen.force < threshold:
+            if gap > margin:
+                return Verdict(False, by_force, f"nothing pushed back: {figures_text}")
+            return Verdict(False, max(by_force, 0.9), f"the fingers closed: {figures_text}")
+        if gap > margin:
+            return Verdict(True, by_force, f"held with {figures_text}")
+        # At the smallest opening force stands alone, unless the wrist felt a weight.
+        sure = by_force if self._weighs(found) else min(by_force, 0.8)
+        return Verdict(True, sure, f"held with {figures_text}, as thin as the closed gripper")
+
+    def _by_width(self, gap: float, margin: float, found: Figures | None) -> Verdict:
+        """Without a force that tells: the fingers stand apart, or the wrist feels a weight."""
+        sure = _confidence((gap - margin) / margin)
+        text = f"{1e3 * gap:.1f} mm above the closed width"
+        if gap > margin:
+            return Verdict(True, sure, f"the fingers stalled {text}")
+        if found is not None and self._weighs(found):
+            return Verdict(True, 0.7, f"{found.payload:.1f} N hang on the closed fingers")
+        return Verdict(False, sure, f"the fingers closed: {text}")
+
+    def _weighs(self, found: Figures | None) -> bool:
+        """Whether the wrist feels a weight beyond doubt."""
+        if found is None or not math.isfinite(found.payload):
+            return False
+        options = self.options.grasp
+        return found.payload > max(
+            options.payload_min, options.payload_sigmas * found.payload_sigma
+        )
+
+    def _width_margin(self, seen: Window, gripper: GripperSpec) -> float:
+        options = self.options.grasp
+        noise = gripper.width_noise / max(seen.samples, 1) ** 0.5
+        return max(options.width_margin, options.width_sigmas * noise)
+
+    def _force_threshold(self, seen: Window, candidate: Candidate, gripper: GripperSpec) -> float:
+        options = self.options.grasp
+        commanded = candidate.max_force if candidate.max_force > 0 else gripper.force_max
+        commanded = float(np.clip(commanded, gripper.force_min, gripper.force_max))
+        noise = gripper.force_noise / max(seen.samples, 1) ** 0.5
+        # Never above what the gripper may give: a weak grasp must stay detectable.
+        return min(
+            max(
+                options.force_share * commanded,
+                options.force_floor,
+                options.force_sigmas * noise,
+            ),
+            0.8 * commanded,
+        )
+
+    def label_push(self, before: Observation, after: Observation) -> Outcome:
+        """The outcome of a push: whether the table changed between two observations.
+
+        Raises:
+            EmptyObservation: If one of them has no heightmap.
+            InvalidImage: If their heightmaps cover different cells.
+        """
+        options = self.options.push
+        changed, area = self.changed(before, after)
+        code = OutcomeCode.CHANGED if changed else OutcomeCode.NO_CHANGE
+        share = area / options.min_area - 1 if options.min_area else 1.0
+        reason = f"{1e4 * area:.1f} cm^2 of the table changed (limit {1e4 * options.min_area:.1f})"
+        return Outcome(code, _confidence(share), reason, options.version, changed_area=area)
+
+    def changed(self, before: Observation, after: Observation) -> tuple[bool, float]:
+        """Whether the table changed between two observations, and the area [m^2].
+
+        Raises:
+            EmptyObservation: If one of them has no heightmap.
+            InvalidImage: If their heightmaps cover different cells.
+        """
+        for name, seen in (("before", before), ("after", after)):
+            if seen.heightmap is None:
+                raise EmptyObservation(
+                    f"the observation {name} the action ({seen.id!r}) has no heightmap to "
+                    "compare; observe with the overhead camera"
+                )
+        assert before.heightmap is not None and after.heightmap is not None
+        values = self.options.push.model_dump(exclude={"version"})
+        result = changed_area(before.heightmap, after.heightmap, ChangeRule(**values))
+        return result.changed, result.area_m2
+
+    def relabel(self, execution: Execution, gripper: GripperSpec, outcome: Outcome) -> Outcome:
+        """The label of a recorded grasp under this rule; what else is known stays."""
+        return replace(self.label_grasp(execution, gripper), changed_area=outcome.changed_area)
+
+
+def _confidence(distance: float) -> float:
+    """0.5 on a threshold, towards 1 away from it; ``distance`` in units of the threshold."""
+    return 1.0 - 0.5 * math.exp(-3.0 * abs(distance))

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from selfgrasp_nodes import geometry
+from selfgrasp_nodes.errors import EmptyObservation, InvalidConfig
+from selfgrasp_nodes.labeling.options import LabelOptions, load_options
+from selfgrasp_nodes.labeling.rules import GraspRule
+from selfgrasp_nodes.robots import GripperSpec, load_robot
+from selfgrasp_nodes.types import (
+    Candidate,
+    Execution,
+    Heightmap,
+    Observation,
+    OutcomeCode,
+    Phase,
+    PhaseCode,
+    Primitive,
+    SensorTrace,
+    Workspace,
+)
+
+MS = 10**6
+#: (phase, start, end) [ms]
+PHASES = (
+    (PhaseCode.APPROACH, 0, 500),
+    (PhaseCode.DESCEND, 500, 800),
+    (PhaseCode.ACT, 800, 1700),
+    (PhaseCode.LIFT, 1700, 2300),
+)
+RG2 = load_robot("ur5_rg2").arms[0].gripper
+BAXTER = GripperSpec(
+    name="electric",
+    kind="prismatic",
+    joint="finger",
+    width_min=0.037,
+    width_max=0.075,
+    force_min=5,
+    force_max=35,
+    speed=0.1,
+    measures_force=True,
+    tcp_closed=0.12,
+    joint_closed=0.0,
+    joint_open=0.019,
+    finger_thickness=0.01,
+    finger_width=0.02,
+    pad_length=0.02,
+    command_topic="g",
+)
+BLIND = RG2.model_copy(update={"measures_force": False})
+
+
+def grasp(
+    gripper: GripperSpec,
+    width: float,
+    force: float = 20.0,
+    lost_at: float = math.inf,
+    weight: float = 0.5,
+    strike: float = 0.0,
+    step: int = 10,
+    seed: int = 0,
+    phases: tuple = PHASES,
+) -> Execution:
+    """A trace of closing on something of this width, lost at ``lost_at`` [ms].
+
+    A gripper without anything between its fingers reports next to no force.
+    """
+    rng = np.random.default_rng(seed)
+    time = np.arange(0, phases[-1][2] + 1, step)
+    opening = np.full(len(time), gripper.width_max)
+    pushed = np.zeros(len(time))
+    for i, t in enumerate(time):
+        if t < 800:
+            continue
+        free = gripper.width_max - gripper.speed * (t - 800) / 1000
+        opening[i] = max(free, width)
+        if t >= lost_at:
+            opening[i] = max(gripper.width_min, width - gripper.speed * (t - lost_at) / 1000)
+        pushed[i] = force if opening[i] == width > gripper.width_min and t < lost_at else 0.3
+        if width == gripper.width_min and free <= width and t < lost_at:
+            pushed[i] = force
+    wrench = rng.normal(0, 0.3, (len(time), 6))
+    wrench[(time > 700) & (time < 800), 2] -= strike
+    hangs = (time > 1750) & (time < lost_at) & (pushed > 1)
+    wrench[hangs, 2] += weight  # +z of the tool points down
+    measured = np.abs(pushed + rng.normal(0, gripper.force_noise, len(time)))
+    trace = SensorTrace(
+        time * MS,
+        opening + rng.normal(0, gripper.width_noise, len(time)),
+        measured if gripper.measures_force else np.full(len(time), np.nan),
+        wrench,
+        np.zeros((len(time), 6)),
+        np.zeros((len(time), 6)),
+    )
+    candidate = Candidate(
+        Primitive.GRASP,
+        geometry.grasp_pose(-0.5, 0, 0.03, 0.4),
+        angle=0.4,
+        width=gripper.width_max,
+        max_force=force,
+    )
+    return Execution(candidate, tuple(Phase(c, a * MS, b * MS) for c, a, b in phases), trace)
+
+
+@pytest.fixture(scope="module")
+def rule() -> GraspRule:
+    return GraspRule()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("gripper", [RG2, BLIND], ids=["rg2", "no force"])
+@pytest.mark.parametrize("width", [0.0015, 0.005, 0.01, 0.03, 0.05])
+def test_held_objects_of_any_width_succeed(rule, gripper, width, seed):
+    outcome = rule.label_grasp(grasp(gripper, width, seed=seed), gripper)
+    assert outcome.code == OutcomeCode.SUCCESS
+    assert outcome.success
+    assert outcome.width_lifted == pytest.approx(width, abs=0.001)
+    assert outcome.width_closed == pytest.approx(width, abs=0.001)
+    assert outcome.payload == pytest.approx(0.5, abs=0.6)
+    assert outcome.stalled
+    assert outcome.force_measured == gripper.measures_force
+    assert outcome.confidence > 0.6
+    if gripper.measures_force:
+        assert outcome.force_held == pytest.approx(20, abs=2)
+        assert outcome.force_peak >= outcome.force_held
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("gripper", [RG2, BLIND], ids=["rg2", "no force"])
+def test_closing_on_nothing_is_a_miss(rule, gripper, seed):
+    empty = grasp(gripper, gripper.width_min, force=0.3, weight=0, seed=seed)
+    empty = replace(empty, candidate=replace(empty.candidate, max_force=20.0))
+    outcome = rule.label_grasp(empty, gripper)
+    assert outcome.code == OutcomeCode.MISSED
+    assert not outcome.stalled
+    assert outcome.confidence > 0.6
+
+
+@pytest.mark.parametrize("lost_at", [1750, 1900, 2100, 2200, 2250])
+@pytest.mark.parametrize("width", [0.005, 0.05])
+@pytest.mark.parametrize("gripper", [RG2, BLIND], ids=["rg2", "no force"])
+def test_losing_it_during_the_lift_is_a_slip(rule, gripper, width, lost_at):
+    """Also when it is lost so late that the fingers have not closed yet."""
+    outcome = rule.label_grasp(grasp(gripper, width, lost_at=lost_at), gripper)
+    assert outcome.code == OutcomeCode.SLIPPED
+    assert outcome.stalled
+
+
+def test_an_object_as_thin_as_the_closed_gripper_is_told_by_force(rule):
+    held = grasp(BAXTER, BAXTER.width_min, force=20)
+    outcome = rule.label_grasp(held, BAXTER)
+    assert outcome.code == OutcomeCode.SUCCESS
+    assert "as thin as the closed gripper" in outcome.reason
+    assert outcome.confidence <= 0.8
+    heavy = rule.label_grasp(grasp(BAXTER, BAXTER.width_min, force=20, weight=3.0), BAXTER)
+    assert heavy.confidence > outcome.confidence
+    empty = replace(
+        grasp(BAXTER, BAXTER.width_min, force=0.3, weight=0),
+        candidate=replace(held.candidate, max_force=20.0),
+    )
+    assert rule.label_grasp(empty, BAXTER).code == OutcomeCode.MISSED
+    wide = rule.label_grasp(grasp(BAXTER, 0.06), BAXTER)
+    assert wide.code == OutcomeCode.SUCCESS
+
+
+def test_where_closed_fingers_press_on_each_other_only_a_weight_tells():
+    """A gripper that reports its full force when it closed on nothing (``stop_force: .inf``)."""
+    options = load_options(grasp={"stop_force": math.inf, "version": "grasp/2"})
+    rule = GraspRule(options)
+    empty = grasp(RG2, RG2.width_min, force=20, weight=0)
+    assert rule.label_grasp(empty, RG2).code == OutcomeCode.MISSED
+    heavy = grasp(RG2, RG2.width_min, force=20, weight=3)
+    outcome = rule.label_grasp(heavy, RG2)
+    assert outcome.code == OutcomeCode.SUCCESS
+    assert outcome.rule_version == "grasp/2"
+    assert rule.label_grasp(grasp(RG2, 0.005, force=20), RG2).code == OutcomeCode.SUCCESS
+
+
+def test_without_force_and_width_a_weight_tells(rule):
+    blind = BAXTER.model_copy(update={"measures_force": False})
+    assert rule.label_grasp(grasp(blind, 0.037, weight=3), blind).code == OutcomeCode.SUCCESS
+    assert rule.label_grasp(grasp(blind, 0.037, weight=0), blind).code == OutcomeCode.MISSED
+
+
+def test_a_weak_grasp_is_still_a_grasp(rule):
+    outcome = rule.label_grasp(grasp(RG2, 0.04, force=3.0), RG2)
+    assert outcome.code == OutcomeCode.SUCCESS
+
+
+def test_striking_something_on_the_way_down_is_blocked(rule):
+    # The fingers landed on top: they close on nothing afterwards, or never.
+    struck = grasp(RG2, RG2.width_min, force=0.3, weight=0, strike=60)
+    struck = replace(struck, candidate=replace(struck.candidate, max_force=20.0))
+    outcome = rule.label_grasp(struck, RG2)
+    assert outcome.code == OutcomeCode.BLOCKED
+    assert "struck" in outcome.reason
+    never = replace(struck, phases=struck.phases[:2])
+    outcome = rule.label_grasp(never, RG2)
+    assert outcome.code == OutcomeCode.BLOCKED
+    assert "N on the way down" in outcome.reason
+    # Held all the same: the strike does not count.
+    assert rule.label_grasp(grasp(RG2, 0.04, strike=60), RG2).code == OutcomeCode.SUCCESS
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 20, 50])
+def test_any_sample_rate_will_do(rule, step):
+    assert rule.label_grasp(grasp(RG2, 0.006, step=step), RG2).code == OutcomeCode.SUCCESS
+    lost = grasp(RG2, 0.03, step=step, lost_at=1900)
+    assert rule.label_grasp(lost, RG2).code == OutcomeCode.SLIPPED
+
+
+def test_what_ended_early_or_was_not_measured(rule):
+    held = grasp(RG2, 0.04)
+    failed = replace(held, code=OutcomeCode.EXECUTION_FAILED, error="controller aborted")
+    outcome = rule.label_grasp(failed, RG2)
+    assert (outcome.code, outcome.reason) == (OutcomeCode.EXECUTION_FAILED, "controller aborted")
+    assert outcome.rule_version == "grasp/1"
+    assert rule.label_grasp(replace(held, trace=None), RG2).code == OutcomeCode.UNKNOWN
+    silent = replace(held, trace=held.trace.between(0, 700 * MS))
+    assert rule.label_grasp(silent, RG2).code == OutcomeCode.UNKNOWN
+    cut = replace(held, trace=held.trace.between(0, 1750 * MS))
+    outcome = rule.label_grasp(cut, RG2)
+    assert outcome.code == OutcomeCode.UNKNOWN
+    assert outcome.confidence == 0
+
+
+def test_a_robot_without_a_wrist_sensor(rule):
+    held = grasp(RG2, 0.04)
+    held = replace(
+        held, trace=replace(held.trace, wrench=np.full((len(held.trace.time), 6), np.nan))
+    )
+    outcome = rule.label_grasp(held, RG2)
+    assert outcome.code == OutcomeCode.SUCCESS
+    assert math.isnan(outcome.payload)
+
+
+def test_labels_can_be_computed_again_with_another_rule(rule):
+    first = rule.label_grasp(grasp(RG2, 0.0015), RG2)
+    strict = GraspRule(load_options(grasp={"width_margin": 0.004, "version": "grasp/9"}))
+    blind = grasp(BLIND, 0.0015)
+    again = strict.relabel(blind, BLIND, replace(first, changed_area=0.1))
+    assert again.code == OutcomeCode.MISSED
+    assert again.rule_version == "grasp/9"
+    assert again.changed_area == 0.1
+
+
+def observation(height: float, name: str = "o") -> Observation:
+    workspace = Workspace((-0.5, 0.0))
+    heights = np.zeros(workspace.shape, np.float32)
+    heights[50:100, 50:100] = height
+    valid = np.ones(workspace.shape, bool)
+    color = np.zeros((*workspace.shape, 3), np.uint8)
+    return Observation(name, 0, {}, Heightmap(workspace, color, heights, valid))
+
+
+def test_a_push_changed_the_table_or_not(rule):
+    moved = rule.label_push(observation(0.05), observation(0.0))
+    assert moved.code == OutcomeCode.CHANGED
+    assert moved.success
+    assert moved.changed_area == pytest.approx(2500 * 0.002**2)
+    assert moved.rule_version == "push/1"
+    still = rule.label_push(observation(0.05), observation(0.049))
+    assert still.code == OutcomeCode.NO_CHANGE
+    assert not still.success
+    with pytest.raises(EmptyObservation, match="after the action"):
+        rule.label_push(observation(0.05), replace(observation(0.05), heightmap=None))
+
+
+def test_the_shipped_parameters_are_the_defaults():
+    assert load_options() == LabelOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("grasp: {widht_margin: 0.1}", "grasp.widht_margin"),
+        ("grasp: {force_share: 2}", "grasp.force_share"),
+        ("grasp: {version: latest}", "grasp.version"),
+        ("[1, 2]", "sections"),
+        ("grasp: {", "cannot be read"),
+    ],
+)
+def test_bad_parameters_are_refused_with_their_name(tmp_path, text, named):
+    file = tmp_path / "labeling.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidConfig, match=named):
+        GraspRule.from_file(file)
