@@ -182,8 +182,12 @@ def close_fingers(
     contact = far_r + far_l
     # Should the object slip away, the fingers close further and sink.
     low = np.maximum(low, hand.table_clearance + fingers.sink(contact))
-    # Rows that miss the object (an apex is narrower than the pads) say nothing.
+    # Rows that miss the object (an apex is narrower than the pads) say nothing,
+    # those that barely meet it little.
+    spine = patch[:, :, core].mean(axis=2)[:, inner]
     meets = ((edge_r > 0) & (edge_l > 0))[:, inner].astype(float)
+    cover = meets.mean(axis=1)
+    meets *= np.clip((spine - level[:, None]) / 0.006, 0, 1)
     slope_r = _slope(v[inner], edge_r[:, inner], meets)
     slope_l = _slope(v[inner], -edge_l[:, inner], meets)
 
@@ -225,12 +229,12 @@ def close_fingers(
 
     # Lean of the contacts, from two levels of what is between the pads.
     z_low = tip + np.maximum(0.15 * overlap, 0.003)
-    z_high = tip + 0.75 * np.minimum(overlap, gripper.pad_length)
+    z_high = tip + 0.65 * np.minimum(overlap, gripper.pad_length)
     tilt = np.zeros(n)
     for side in (right, left):
         upper, lower = _edge(side, z_high)[:, inner], _edge(side, z_low)[:, inner]
-        rows_met = (upper > 0).astype(float)
-        run = ((lower - upper) * rows_met).sum(axis=1) / np.maximum(rows_met.sum(axis=1), 1)
+        rows_met = np.clip((spine - z_high[:, None]) / NOISE, 0, 1) * (upper > 0)
+        run = ((lower - upper) * rows_met).sum(axis=1) / np.maximum(rows_met.sum(axis=1), 0.1)
         tilt = np.maximum(tilt, np.arctan2(np.maximum(run, 0), np.maximum(z_high - z_low, 1e-3)))
 
     offset = _offset(surface, world, level)
@@ -243,7 +247,7 @@ def close_fingers(
         & (contact >= max(gripper.width_min + 0.003, 0.006))
         & (np.maximum(far_r, far_l) < HALF - 0.01)
         & (body > 0)
-        & (meets.mean(axis=1) > MIN_COVER)
+        & (cover > MIN_COVER)
     )
     return Closing(
         x=x + np.cos(angle) * shift,
@@ -259,7 +263,7 @@ def close_fingers(
         wedge=np.abs(np.arctan(slope_r) - np.arctan(slope_l)) / 2,
         tilt=tilt,
         offset=offset,
-        cover=meets.mean(axis=1),
+        cover=cover,
         hidden=choice["hidden"],
         body=body,
         across=across,

@@ -145,4 +145,8 @@ def _best_of_bins(
     start = np.searchsorted(grouped, grouped)
     nth = np.empty(len(first), np.int64)
     nth[by_place] = np.arange(len(first)) - start
-    return order[first[nth < search.angles_per_bin]][: search.limit]
+    few = order[first[nth < search.angles_per_bin]]
+    # Where there is little to look at, look at all of it.
+    more = nth >= search.angles_per_bin
+    rest = order[first[more]][np.argsort(nth[more], kind="stable")]
+    return np.concatenate([few, rest])[: search.limit]

@@ -52,14 +52,14 @@ class Surface:
 
         Args:
             image: (R, C) or (R, C, 3).
-            x: (N, ...) world x [m]; trailing axes are flattened for the look-up.
+            x: (N, ...) world x [m]; N and the product of the rest less than 32768.
             y: As ``x``.
         """
         col, row = self.cells(x, y)
         shape = col.shape
         if not col.size:
             return np.zeros(shape + image.shape[2:], image.dtype)
-        flat = (-1, shape[-1])
+        flat = (shape[0], -1)
         values = cv2.remap(
             image, col.reshape(flat), row.reshape(flat), cv2.INTER_LINEAR, borderValue=0
         )
