@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfgrasp_nodes.learning.metrics import RunResult, summarise
+from selfgrasp_nodes.types import Primitive
 
 if TYPE_CHECKING:  # the fast loop brings the simulator; workers import it themselves
-    from selfgrasp_nodes.orchestration.fast import FastLoop
+    from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
+    from selfgrasp_nodes.simulation.scene import Scene
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
 
@@ -195,4 +197,27 @@ def _run(job: Job) -> RunResult:
         max_no_change=_config.max_no_change,
         max_cleared=len(scene.objects),
     )
-    return _loop.run(scene, job.seed, limits).result
+    return _counts(_loop.run(scene, job.seed, limits), scene, job.seed)
+
+
+def _counts(run: FastRun, scene: Scene, seed: int) -> RunResult:
+    """One run's counts; a grasp's truth is what it held at the end of its lift."""
+    grasps = [
+        (trial.outcome.success, bool(held))
+        for trial, held in zip(run.trials, run.held, strict=True)
+        if trial.candidate.primitive == Primitive.GRASP
+    ]
+    return RunResult(
+        seed=seed,
+        scene=scene.name,
+        objects=run.objects,
+        cleared=run.cleared,
+        left=run.left,
+        actions=len(run.trials),
+        grasps=len(grasps),
+        grasp_successes=sum(truth for _, truth in grasps),
+        label_errors=sum(label != truth for label, truth in grasps),
+        stop_reason=run.stop_reason.value if run.stop_reason else "",
+        longest_no_success=run.longest_no_success,
+        seconds=run.seconds,
+    )
