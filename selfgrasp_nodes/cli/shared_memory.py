@@ -1,0 +1,59 @@
+"""Which Fast DDS profile fits the shared memory of this machine.
+
+With Fast DDS's built-in shared-memory segment most camera images are lost, so
+the project's profile gives every participant (process) a larger one. A
+container's default ``/dev/shm`` of 64 MB has no room for that.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfgrasp_nodes import paths
+from selfgrasp_nodes.errors import SelfGraspError
+
+SHARED_MEMORY = Path("/dev/shm")
+SEGMENT = 32 * 2**20
+# Nodes of the whole graph in a process each, the recorder, a command and RViz.
+PARTICIPANTS = 12
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A choice.
+
+    Attributes:
+        file: Profile for FASTDDS_DEFAULT_PROFILES_FILE; None leaves Fast DDS alone.
+        message: Empty, or why it is not the usual one and what to do.
+    """
+
+    file: Path | None
+    message: str = ""
+
+
+def choose_profile(folder: Path = SHARED_MEMORY) -> Profile:
+    """The profile with large segments where they fit, otherwise the one over UDP."""
+    try:
+        config = paths.share_dir() / "config"
+    except SelfGraspError:
+        return Profile(None)
+    total = size(folder)
+    if total >= SEGMENT * PARTICIPANTS:
+        return Profile(config / "fastdds.xml")
+    return Profile(
+        config / "fastdds_udp.xml",
+        f"{folder} holds {total / 2**20:.0f} MiB, {SEGMENT * PARTICIPANTS / 2**20:.0f} are needed "
+        "for images through shared memory: they go over UDP, more slowly. In a container, start "
+        "it with --shm-size=1g; otherwise: mount -o remount,size=1G /dev/shm",
+    )
+
+
+def size(folder: Path = SHARED_MEMORY) -> int:
+    """Bytes that the shared-memory file system can hold in all; 0 where there is none."""
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return 0
+    return status.f_frsize * status.f_blocks

@@ -1,0 +1,93 @@
+"""The interface build: msg/, srv/ and action/, and stand-ins for absent packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from console import Console
+from interpreter import Interpreter
+from steps import Step, digest
+
+STAND_INS = ("control_msgs", "tf2_msgs")
+
+
+def step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Build into ``install/``; Python code is not copied there, so editing it needs no build."""
+    install = root / "install"
+    inputs = [root / name for name in ("CMakeLists.txt", "package.xml", "cmake", "compat")]
+    inputs += [root / name for name in ("msg", "srv", "action")]
+    inputs += [] if interpreter.distribution else [root / "requirements-ros.txt"]
+
+    def run() -> None:
+        # Installed anew, lest a definition that is gone stays importable.
+        shutil.rmtree(install, ignore_errors=True)
+        for name in STAND_INS:
+            if not _has_package(name, root, venv, interpreter):
+                _build(name, root / "compat" / name, root, venv, interpreter, console)
+        _build("selfgrasp", root, root, venv, interpreter, console)
+
+    return Step(
+        "interfaces",
+        "Building the ROS interfaces (one to two minutes)",
+        digest("interfaces", str(root), interpreter.key, *inputs),
+        run,
+        present=(install / "share" / "selfgrasp" / "package.xml").is_file,
+    )
+
+
+def _prefixes(venv: Path, interpreter: Interpreter) -> list[str]:
+    if not interpreter.distribution:
+        return [str(venv)]
+    paths = interpreter.ros_environment.get("AMENT_PREFIX_PATH", "")
+    return [path for path in paths.split(os.pathsep) if path]
+
+
+def _has_package(name: str, root: Path, venv: Path, interpreter: Interpreter) -> bool:
+    prefixes = (Path(p) for p in _prefixes(venv, interpreter) if Path(p) != root / "install")
+    return any((p / "share" / name / "package.xml").is_file() for p in prefixes)
+
+
+def _build(
+    name: str,
+    source: Path,
+    root: Path,
+    venv: Path,
+    interpreter: Interpreter,
+    console: Console,
+) -> None:
+    build, install = root / "build" / name, root / "install"
+    prefixes = [str(install), *_prefixes(venv, interpreter)]
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)]),
+        "AMENT_PREFIX_PATH": os.pathsep.join(prefixes),
+        "CMAKE_PREFIX_PATH": os.pathsep.join(prefixes),
+    }
+    if not interpreter.distribution:
+        environment.pop("PYTHONPATH", None)
+    # A build folder of another Python, place or ROS cannot be used again.
+    marker, key = build / "made-for.json", json.dumps([str(source), str(venv), interpreter.key])
+    if build.exists() and not (marker.is_file() and marker.read_text() == key):
+        shutil.rmtree(build)
+    build.mkdir(parents=True, exist_ok=True)
+    marker.write_text(key)
+    cmake = shutil.which("cmake", path=environment["PATH"]) or "cmake"
+    console.run(
+        [
+            cmake,
+            *("-S", source, "-B", build, "-Wno-dev"),
+            f"-DCMAKE_INSTALL_PREFIX={install}",
+            f"-DPython3_EXECUTABLE={venv / 'bin' / 'python'}",
+            "-DCMAKE_BUILD_TYPE=Release",
+            "-DBUILD_TESTING=OFF",
+            "-DSELFGRASP_INTERFACES_ONLY=ON",
+            "-DSELFGRASP_PYTHON_ONLY=ON",
+        ],
+        environment,
+    )
+    jobs = str(max(os.cpu_count() or 1, 1))
+    console.run([cmake, "--build", build, "--parallel", jobs], environment)
+    console.run([cmake, "--install", build], environment)

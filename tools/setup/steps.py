@@ -1,0 +1,67 @@
+"""Steps with stamps: what is done stays done until its inputs change."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from console import Console
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of the set-up.
+
+    Attributes:
+        name: Of its stamp file.
+        title: Shown while it runs.
+        key: Digest of everything that its result depends on.
+        run: Does the work; raises SetupError with the remedy.
+        present: Whether the result is still there (somebody may have deleted it).
+    """
+
+    name: str
+    title: str
+    key: str
+    run: Callable[[], None]
+    present: Callable[[], bool] = lambda: True
+
+    def done(self, stamps: Path) -> bool:
+        """Whether the stamp fits the inputs and the result exists."""
+        stamp = stamps / self.name
+        return stamp.is_file() and stamp.read_text() == self.key and self.present()
+
+
+def run_steps(steps: list[Step], stamps: Path, console: Console) -> None:
+    """Run the steps that are not done, and stamp each when it has ended well."""
+    for number, step in enumerate(steps, 1):
+        if step.done(stamps):
+            continue
+        console.begin(f"[{number}/{len(steps)}] {step.title}")
+        start = time.monotonic()
+        step.run()
+        stamps.mkdir(parents=True, exist_ok=True)
+        (stamps / step.name).write_text(step.key)
+        console.end(f"done in {time.monotonic() - start:.0f} s")
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 over texts; a Path stands for its name and content, a folder for all below it."""
+    total = hashlib.sha256()
+    for part in parts:
+        for name, content in _contents(part):
+            total.update(name.encode() + b"\0" + content + b"\0")
+    return total.hexdigest()
+
+
+def _contents(part: object) -> Iterable[tuple[str, bytes]]:
+    if not isinstance(part, Path):
+        yield "", str(part).encode()
+    elif part.is_dir():
+        for path in sorted(p for p in part.rglob("*") if p.is_file()):
+            yield str(path.relative_to(part)), path.read_bytes()
+    else:
+        yield part.name, part.read_bytes()

@@ -1,0 +1,123 @@
+"""The virtual environment and the Python packages in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from console import Console, SetupError
+from interpreter import Interpreter
+from steps import Step, digest
+
+# Where the ROS wheels' CMake files point: folders of the machine they were built on.
+_BAKED_NUMPY = re.compile(r"/opt/python/[^;\"]*?/site-packages/numpy/(?:_core|core)/include")
+_BAKED_HEADERS = re.compile(r"/opt/python/[^;\"]*?/include/python3\.\d+")
+
+
+def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Make the virtual environment, anew where another Python made the last one."""
+
+    def run() -> None:
+        if venv.exists() and not _made_by(venv, interpreter):
+            console.say("      .venv was made for another Python or place: making it anew")
+            shutil.rmtree(venv)
+        if not venv.exists():
+            options = ["--system-site-packages"] if interpreter.distribution else []
+            console.run([interpreter.path, "-m", "venv", *options, venv])
+
+    origin = f"ROS 2 {interpreter.distribution}" if interpreter.distribution else "ROS 2 wheels"
+    return Step(
+        "environment",
+        f"Virtual environment: Python {interpreter.minor}, {origin}",
+        digest("venv", str(root), interpreter.key),
+        run,
+        present=(venv / "bin" / "python").exists,
+    )
+
+
+def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Install ROS 2 (unless it is installed) and the nodes' libraries."""
+    files = [root / "requirements.txt"]
+    if not interpreter.distribution:
+        files.insert(0, root / "requirements-ros.txt")
+
+    def run() -> None:
+        _install(files, venv, interpreter, console)
+        if not interpreter.distribution:
+            _replace_baked_paths(venv, interpreter, console)
+
+    return Step(
+        "libraries",
+        "Python packages (several hundred MB the first time)",
+        digest("libraries", str(root), interpreter.key, *files),
+        run,
+    )
+
+
+def tools_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Install what tests and linters need."""
+    files = [root / "requirements-dev.txt"]
+
+    def run() -> None:
+        _install(files, venv, interpreter, console)
+
+    return Step(
+        "tools",
+        "Test tools and linters",
+        digest("tools", str(root), interpreter.key, *files),
+        run,
+    )
+
+
+def _made_by(venv: Path, interpreter: Interpreter) -> bool:
+    """Whether an environment fits this Python, this place and this way to get ROS."""
+    config = venv / "pyvenv.cfg"
+    activate = venv / "bin" / "activate"
+    if not (config.is_file() and activate.is_file() and (venv / "bin" / "python").exists()):
+        return False
+    text = config.read_text()
+    shares = "include-system-site-packages = true" in text
+    version = ".".join(map(str, interpreter.version))
+    return (
+        re.search(rf"^version\s*=\s*{re.escape(version)}", text, re.MULTILINE) is not None
+        and shares == bool(interpreter.distribution)
+        and str(venv) in activate.read_text()
+    )
+
+
+def _install(files: list[Path], venv: Path, interpreter: Interpreter, console: Console) -> None:
+    command: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off"]
+    for file in files:
+        command += ["-r", file]
+    if interpreter.numpy:
+        # The distribution's message packages are built against its own NumPy.
+        constraint = venv / "constraints.txt"
+        constraint.write_text(f"numpy=={interpreter.numpy}\n")
+        command += ["-c", constraint]
+    console.run(command, _clean(os.environ, interpreter))
+
+
+def _clean(environment: Mapping[str, str], interpreter: Interpreter) -> dict[str, str]:
+    """Without a PYTHONPATH that would hide the environment's own packages."""
+    dropped = () if interpreter.distribution else ("PYTHONPATH", "PYTHONHOME")
+    return {k: v for k, v in environment.items() if k not in dropped}
+
+
+def _replace_baked_paths(venv: Path, interpreter: Interpreter, console: Console) -> None:
+    code = "import numpy; print(numpy.get_include())"
+    output = console.run([venv / "bin" / "python", "-c", code], _clean(os.environ, interpreter))
+    numpy_headers = output.strip().splitlines()[-1]
+    if not (interpreter.headers / "Python.h").is_file():
+        raise SetupError(
+            f"{interpreter.headers}/Python.h is missing: install python{interpreter.minor}-dev"
+        )
+    for file in venv.glob("share/*/cmake/*generator_pyExport.cmake"):
+        text = file.read_text()
+        fixed = _BAKED_NUMPY.sub(numpy_headers, text)
+        fixed = _BAKED_HEADERS.sub(str(interpreter.headers), fixed)
+        if fixed != text:
+            file.write_text(fixed)
