@@ -144,8 +144,8 @@ def _draw_regions(axes: Axes, view: View, regions: Regions | None) -> None:
     for region in regions.regions:
         outline = np.vstack([region.outline, region.outline[:1]])
         axes.plot(outline[:, 0], outline[:, 1], color="cyan", linewidth=1.2)
-        x, y = region.box[:2]
-        axes.text(x, y - 4, f"{region.id}", color="cyan", path_effects=_OUTLINE, fontsize=9)
+        x, y = region.outline.mean(axis=0)
+        axes.text(x, y, f"{region.id}", color="cyan", path_effects=_OUTLINE, ha="center")
     state = f"{len(regions.regions)} found"
     if not regions.background_ready:
         state = "empty table not learnt"

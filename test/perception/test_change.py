@@ -50,7 +50,7 @@ def test_height_limits():
         assert changed_area(empty, after).changed is changed, height
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_noise_alone_is_no_change(seed):
     boxes = random_boxes(10, seed)
     result = changed_area(sensed(boxes, 2 * seed), sensed(boxes, 2 * seed + 1))

@@ -53,7 +53,7 @@ def test_each_separate_object_is_one_region(model):
 
 
 def test_the_empty_table_has_no_regions(model):
-    for seed in range(100, 110):
+    for seed in range(100, 105):
         found = model.regions(noisy(cast([]), seed).color, "overhead", within=WITHIN)
         assert found.regions == () and not found.mask.any()
 
@@ -91,8 +91,8 @@ def test_a_tall_object_at_the_far_border_is_not_an_arm(model):
 def test_adapts_to_slow_light_but_never_learns_an_object(model):
     rng = np.random.default_rng(0)
     view = cast(BOXES)
-    for step in range(60):
-        light = 1 + 0.15 * step / 60
+    for step in range(40):
+        light = 1 + 0.15 * step / 40
         color = np.clip(view.color * light + rng.normal(0, 2, view.color.shape), 0, 255)
         model.adapt(color.astype(np.uint8))
     last = color.astype(np.uint8)
