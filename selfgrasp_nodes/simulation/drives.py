@@ -39,7 +39,10 @@ class ArmDrive:
         self.dofs = np.array([model.joint(n).dofadr[0] for n in arm.joints])
         ids = [model.actuator(n).id for n in parts.actuators]
         self._ctrl = data.ctrl[ids[0] : ids[0] + len(ids)]  # servos of an arm are neighbours
-        self._lead = np.array([damping / stiffness for stiffness, damping in parts.gains])
+        # A velocity feed-forward as a lead of the position: k (q + (d/k) qd - q_is) - d qd_is.
+        # The servo sees the position at a step's begin and is to arrive at its end: one step less.
+        lead = np.array([damping / stiffness for stiffness, damping in parts.gains])
+        self._lead = lead - self.dt
         self._limits = np.array(arm.velocity_limits)
         self._accelerations = np.array(arm.acceleration_limits)
         self.hold(data.qpos[self.qpos])
@@ -130,6 +133,7 @@ class ArmDrive:
 
     def _approach(self) -> None:
         """One step towards a streamed target, within speed and acceleration limits."""
+        assert self._target is not None
         left = self._target - self.reference
         brake = np.sqrt(2 * self._accelerations * np.abs(left))
         # Never past the target within one step, never faster than it can brake.
@@ -146,7 +150,6 @@ class ArmDrive:
     def _run(self, rows: np.ndarray, speeds: np.ndarray) -> None:
         self._target = None
         self._rows, self._speeds, self._next = rows, speeds, 0
-        # A velocity feed-forward as a lead of the position: k (q + (d/k) qd - q_is) - d qd_is.
         self._commands = rows + self._lead * speeds
 
     def _columns(self, joints: tuple[str, ...]) -> list[int]:

@@ -58,7 +58,7 @@ class PhysicsOptions:
     cone: Literal["elliptic", "pyramidal"] = "elliptic"
     solver: Literal["newton", "cg"] = "newton"
     integrator: Literal["implicitfast", "euler", "implicit"] = "implicitfast"
-    impratio: float = 10.0
+    impratio: float = 30.0
     noslip_iterations: int = 0
     iterations: int = 20
     tolerance: float = 1e-6

@@ -194,7 +194,7 @@ def slip(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
         for axis, along in ((0, "across"), (2, "along")):
             weight, pads = _slip_weight(robot, physics, arm, force, axis)
             expected = 2 * mu * (force if axis == 0 else pads)
-            worst = max(worst, abs(weight / expected - 1))
+            worst = max(worst, abs(weight / expected - 1) if expected > 0 else np.inf)
             detail.append(f"{force:.0f} N {along}: {weight:.1f} N of {expected:.1f} N")
     return Check(f"{arm.name}: slip weight against 2 mu F", worst, 0.10, "", "; ".join(detail))
 

@@ -7,6 +7,7 @@ before a run and after a label.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -24,6 +25,9 @@ from selfgrasp_nodes.simulation.noise import CameraNoise
 from selfgrasp_nodes.simulation.scene import Scene
 from selfgrasp_nodes.simulation.wrist import WristSensor
 from selfgrasp_nodes.types import Trajectory, View
+
+# MuJoCo would write its warnings to a file in the working folder; World.step raises instead.
+mujoco.set_mju_user_warning(logging.getLogger(__name__).debug)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ class World:
 
     # -- commands
 
-    def command_joints(self, arm: str, q: Sequence[float], qd: Sequence[float] | None = None):
+    def command_joints(
+        self, arm: str, q: Sequence[float] | np.ndarray, qd: Sequence[float] | None = None
+    ) -> None:
         """Move an arm's setpoint to joint positions, no faster than its joints may.
 
         Args:
@@ -210,6 +216,17 @@ class World:
             force = abs(force + gripper.force_noise * noise[1])
         return width, force if gripper.measures_force else float("nan")
 
+    def gripper_motor(self, arm: str) -> tuple[float, float, float]:
+        """Opening [m], its speed [m/s] and the commanded opening [m].
+
+        As the gripper's own controller knows them: without the noise of what it reports.
+        """
+        self._arm(arm)
+        drive = self._grippers[arm]
+        width = kinematics.width_from_joint(drive.spec, float(self.data.qpos[drive.qpos]))
+        speed = abs(float(self.data.qvel[drive.dof])) * drive.lever()
+        return width, speed, drive.target
+
     def wrench(self, arm: str) -> np.ndarray:
         """Force [N] and torque [N m] on the tool, (6,), in the flange's frame, noisy.
 
@@ -271,12 +288,23 @@ class World:
             found.append(ObjectTruth(name, self._shapes[name], pose, holder))
         return found
 
+    def object_speed(self) -> float:
+        """Speed of the fastest object that was not removed [m/s or rad/s]."""
+        dofs = [
+            self.model.joint(name).dofadr[0] for name in self._bodies if name not in self._removed
+        ]
+        if not dofs:
+            return 0.0
+        return float(np.abs(self.data.qvel[np.add.outer(dofs, np.arange(6))]).max())
+
     def finger_bodies(self, arm: str) -> tuple[frozenset[int], ...]:
         """Ids of the model's bodies that make up each finger of an arm's gripper."""
         self._arm(arm)
         return self._fingers[arm]
 
-    def set_arm(self, arm: str, q: Sequence[float], width: float | None = None) -> None:
+    def set_arm(
+        self, arm: str, q: Sequence[float] | np.ndarray, width: float | None = None
+    ) -> None:
         """Put an arm at joint positions [rad] at once, at rest; reset and put-away only.
 
         Args:

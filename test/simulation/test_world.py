@@ -192,7 +192,7 @@ def test_truth_says_what_is_held(robot, quiet):
     quiet.set_arm("arm", arm.ready, 0.07)
     tool = quiet.data.body("tool0")
     start = int(quiet.model.joint("object_00").qposadr[0])
-    place = tool.xpos + [0, 0, -kinematics.tcp_distance(arm.gripper, 0.05)]
+    place = tool.xpos + np.array([0, 0, -kinematics.tcp_distance(arm.gripper, 0.05)])
     quiet.data.qpos[start : start + 3] = place
     quiet.data.qpos[start + 3 : start + 7] = tool.xquat
     quiet.model.opt.gravity[:] = 0  # until the fingers have it
@@ -229,7 +229,7 @@ def test_the_table_stops_the_gripper_and_the_wrist_feels_it(robot, quiet):
     quiet.set_arm("arm", arm.ready, 0.0)
     q = np.array(arm.ready)
     for _ in range(12):  # lower the tool by the shoulder, far beyond the table
-        q = q + [0, 0.06, 0, -0.06, 0, 0]
+        q = q + np.array([0, 0.06, 0, -0.06, 0, 0])
         quiet.command_joints("arm", q)
         quiet.step(100)
     tip = quiet.data.body("tool0").xpos[2] - kinematics.tcp_distance(arm.gripper, 0.0)
