@@ -257,14 +257,16 @@ class Runner:
     def _run(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
             begin = self._begin(segment.phase)
-            self._watch(self._port.sample())
-            if isinstance(segment, MoveSegment):
-                self._move(segment)
-            elif isinstance(segment, Grip):
-                self._grip(segment)
-            else:
-                self._port.wait(segment.duration, self._watch)
-            self._end(segment.phase, begin)
+            try:
+                self._watch(self._port.sample())
+                if isinstance(segment, MoveSegment):
+                    self._move(segment)
+                elif isinstance(segment, Grip):
+                    self._grip(segment)
+                else:
+                    self._port.wait(segment.duration, self._watch)
+            finally:
+                self._end(segment.phase, begin)
 
     def _move(self, segment: MoveSegment) -> None:
         segment = self._from_here(segment)
