@@ -231,6 +231,7 @@ class RobotSpec(Spec):
         base_link: Root link of the robot in the URDF.
         world_T_base: Where it stands.
         overhead_camera: The camera that heightmaps and regions come from.
+        spectator: A simulated camera for films of the scene; no sensor.
     """
 
     name: str
@@ -244,6 +245,12 @@ class RobotSpec(Spec):
     overhead_camera: str
     arms: tuple[ArmSpec, ...]
     cameras: tuple[CameraSpec, ...]
+    spectator: CameraSpec | None = None
+
+    @property
+    def rendered_cameras(self) -> tuple[CameraSpec, ...]:
+        """The robot's cameras, and the simulated spectator where there is one."""
+        return self.cameras + ((self.spectator,) if self.spectator else ())
 
     def arm(self, name: str = "") -> ArmSpec:
         """The arm of that name; the first one where the name is empty."""
@@ -256,7 +263,7 @@ class RobotSpec(Spec):
 
     def camera(self, name: str = "") -> CameraSpec:
         """The camera of that name; the overhead camera where the name is empty."""
-        for camera in self.cameras:
+        for camera in self.rendered_cameras:
             if camera.name == (name or self.overhead_camera):
                 return camera
         raise UnknownName("camera", name, [c.name for c in self.cameras])

@@ -121,7 +121,7 @@ def build_cell(robot: RobotSpec, physics: PhysicsOptions) -> CellModel:
     bits = _CollisionBits(robot, urdf)
     converted = add_urdf(spec, urdf, robot.base_link, robot.world_T_base.matrix, bits.of)
     add_lights(spec)
-    for camera in robot.cameras:
+    for camera in robot.rendered_cameras:
         body = None if camera.parent == "world" else spec.body(camera.parent)
         add_camera(spec, camera, body)
     for name in converted.mimics:

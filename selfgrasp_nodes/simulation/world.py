@@ -249,7 +249,7 @@ class World:
         """
         spec = self.robot.camera(camera)
         if self._renderer is None:
-            self._renderer = CameraRenderer(self.model, self.robot.cameras)
+            self._renderer = CameraRenderer(self.model, self.robot.rendered_cameras)
         view = self._renderer.view(self.data, spec.name, self.time)
         return self.add_camera_noise(view) if self.options.noise else view
 
