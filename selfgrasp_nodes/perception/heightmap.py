@@ -22,7 +22,8 @@ def build_heightmap(views: Sequence[View], workspace: Workspace) -> Heightmap:
     """Fuse views into one heightmap; the highest point of a cell wins.
 
     Any number of cameras, at any pose. The first call with a camera at a pose
-    computes its rays (some 30 ms at 640x480); later calls find them cached.
+    computes its rays (``bench/heightmap.py`` times it); later calls find them
+    cached.
 
     Args:
         views: At least one; depth in metres, 0, NaN and Inf are invalid.

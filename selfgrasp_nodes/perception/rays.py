@@ -60,7 +60,10 @@ def pixel_rays(
     rotation = np.asarray(world_T_camera, float)[:3, :3]
     u = (np.arange(shape[1]) - intrinsics[0, 2]) / intrinsics[0, 0]
     v = (np.arange(shape[0]) - intrinsics[1, 2]) / intrinsics[1, 1]
-    return u[None, :, None] * rotation[:, 0] + v[:, None, None] * rotation[:, 1] + rotation[:, 2]
+    rays = np.empty((3, *shape))  # each axis contiguous: it is worked on axis by axis
+    for axis, (right, down, ahead) in enumerate(rotation):
+        np.add((u * right + ahead)[None, :], (v * down)[:, None], out=rays[axis])
+    return np.moveaxis(rays, 0, -1)
 
 
 def depth_interval(
@@ -78,10 +81,15 @@ def depth_interval(
         ``near`` and ``far`` (...,) [m]; ``far < near`` or ``far < 0`` where a
         ray misses the box.
     """
-    # A ray parallel to a slab gets a tiny slope: 0 / 0 would be NaN.
-    safe = np.where(np.abs(rays) < 1e-12, 1e-12, rays)
-    a, b = (low - center) / safe, (high - center) / safe
-    return np.minimum(a, b).max(axis=-1), np.maximum(a, b).min(axis=-1)
+    near, far = np.full(rays.shape[:-1], -np.inf), np.full(rays.shape[:-1], np.inf)
+    for axis in range(3):
+        along = rays[..., axis]
+        # A ray parallel to a slab gets a tiny slope: 0 / 0 would be NaN.
+        inverse = 1.0 / np.where(np.abs(along) < 1e-12, 1e-12, along)
+        a, b = (low[axis] - center[axis]) * inverse, (high[axis] - center[axis]) * inverse
+        np.maximum(near, np.minimum(a, b), out=near)
+        np.minimum(far, np.maximum(a, b, out=a), out=far)
+    return near, far
 
 
 def cell_rays(view: View, workspace: Workspace) -> CellRays:
@@ -94,6 +102,11 @@ def cell_rays(view: View, workspace: Workspace) -> CellRays:
         workspace.resolution,
         workspace.height_max,
     )
+
+
+def forget_cameras() -> None:
+    """Empty the cache, so that the next call pays what a new camera costs."""
+    _cell_rays.cache_clear()
 
 
 @lru_cache(maxsize=CACHED_CAMERAS)
