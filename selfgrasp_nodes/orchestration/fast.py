@@ -28,7 +28,6 @@ from selfgrasp_nodes.orchestration.fast_ports import (
     FastProposer,
     NullStore,
 )
-from selfgrasp_nodes.orchestration.lockstep import LockstepPort
 from selfgrasp_nodes.orchestration.ports import Store
 from selfgrasp_nodes.orchestration.sequence import (
     Event,
@@ -42,6 +41,7 @@ from selfgrasp_nodes.policies.base import Policy
 from selfgrasp_nodes.policies.registry import make_policy
 from selfgrasp_nodes.robots import RobotSpec, config_digest
 from selfgrasp_nodes.robots.gripper import tip_T_tcp
+from selfgrasp_nodes.simulation.lockstep import LockstepPort
 from selfgrasp_nodes.simulation.model import PhysicsOptions
 from selfgrasp_nodes.simulation.scene import Scene
 from selfgrasp_nodes.simulation.world import World, WorldOptions

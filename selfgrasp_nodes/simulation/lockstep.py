@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
 from selfgrasp_nodes.errors import ExecutionFailed
 from selfgrasp_nodes.motion.port import ArmSample, Watch
+from selfgrasp_nodes.motion.stall import FingerWatch
 from selfgrasp_nodes.simulation.world import World
 from selfgrasp_nodes.types import Trajectory
 
 PERIOD = 0.01
 """Between samples [s]."""
 
-_WINDOW = 4  # samples between the two that are compared for a stall
-_SMOOTH = 3  # samples that are averaged against the sensor's noise
-_STILL = 0.002  # the fingers moved less than this within the window [m]
-_REACHED = 0.002  # and this near they are where they were sent [m]
 _SETTLE_LIMIT = 0.5  # of the servo's lag after a trajectory [s]
 _LAG = 0.005  # joint error at which a trajectory has ended [rad]
 _GRIPPER_LIMIT = 5.0  # longest wait for the fingers [s]
@@ -37,16 +32,19 @@ class LockstepPort:
         self._world = world
         self._arm = world.robot.arm(arm).name
         self._steps = max(1, round(period / world.timestep))
-        self._target: float | None = None
+        self._fingers = FingerWatch(world.robot.arm(arm).gripper)
+        self._last: ArmSample | None = None
 
     def sample(self) -> ArmSample:
-        """The sensors now."""
+        """The sensors now; read once for each moment, as from a topic."""
         world, arm = self._world, self._arm
-        q, _, effort = world.joint_state(arm)
-        width, force = world.gripper_state(arm)
-        return ArmSample(
-            world.time, np.array(q), np.array(effort), width, force, world.wrench(arm)
-        )
+        if self._last is None or self._last.time != world.time:
+            q, _, effort = world.joint_state(arm)
+            width, force = world.gripper_state(arm)
+            self._last = ArmSample(
+                world.time, np.array(q), np.array(effort), width, force, world.wrench(arm)
+            )
+        return self._last
 
     def run_trajectory(self, trajectory: Trajectory, watch: Watch) -> None:
         """Run to the end, and until the servos have caught up."""
@@ -60,7 +58,7 @@ class LockstepPort:
 
     def start_gripper(self, width: float, force: float) -> None:
         """Command the fingers."""
-        self._target = width
+        self._fingers.start(width)
         self._world.command_gripper(self._arm, width, force)
 
     def wait_gripper(self, watch: Watch) -> None:
@@ -69,17 +67,10 @@ class LockstepPort:
         Raises:
             ExecutionFailed: If they do neither within 5 s.
         """
-        widths: deque[float] = deque(maxlen=_WINDOW + _SMOOTH)
         limit = self._world.time + round(_GRIPPER_LIMIT * 1e9)
         while self._world.time < limit:
-            widths.append(self._step(watch).width)
-            recent = np.mean(list(widths)[-_SMOOTH:])
-            if self._target is not None and len(widths) >= _SMOOTH:
-                if abs(recent - self._target) < _REACHED:
-                    return
-                earlier = np.mean(list(widths)[:_SMOOTH])
-                if len(widths) == widths.maxlen and abs(recent - earlier) < _STILL:
-                    return
+            if self._fingers.done(self._step(watch)):
+                return
         raise ExecutionFailed(f"{self._arm}: the fingers neither arrived nor stalled within 5 s")
 
     def wait(self, duration: float, watch: Watch) -> None:
