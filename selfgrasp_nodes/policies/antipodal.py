@@ -136,7 +136,9 @@ class Antipodal(PolicyBase):
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
         covered = np.clip(0.4 + 0.7 * found.cover, 0, 1)
         room = 0.7 + 0.3 * np.clip(found.gap / max(p.clearances), 0, 1)
-        seen = 1 - 0.3 * found.hidden
+        # A narrow strip beside something hidden is seldom the whole object.
+        narrow = np.clip((0.035 - found.contact) / 0.015, 0, 1)
+        seen = 1 - (0.3 + 0.5 * narrow) * found.hidden
         single = 1 - 0.4 * np.clip((found.across - 0.08) / 0.2, 0, 1)
         highest = max(float(found.top.max()), 1e-3)
         above = 1 - p.prefer_top * (1 - np.clip(found.top / highest, 0, 1))

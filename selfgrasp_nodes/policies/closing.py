@@ -170,6 +170,7 @@ def close_fingers(
 
     gx, gy = world(u, v)
     patch = surface.sample(surface.height, gx, gy)
+    hard = surface.sample(surface.obstacle, gx, gy)
     unseen = surface.sample(surface.hidden, gx, gy)
     right, left = patch[:, :, middle:], patch[:, :, middle::-1]
 
@@ -197,7 +198,7 @@ def close_fingers(
     choice = {k: np.zeros(n) for k in ("tip", "width", "gap", "hidden")}
     walls = []
     distance = np.arange(right.shape[2]) * STEP
-    for side, far in ((right, far_r), (left, far_l)):
+    for side, far in ((hard[:, :, middle:], far_r), (hard[:, :, middle::-1], far_l)):
         rows = side.max(axis=1)
         rows[distance[None, :] < far[:, None] + 0.004] = 0
         walls.append(np.maximum.accumulate(rows, axis=1))

@@ -66,7 +66,7 @@ def hypotheses(
     gripper = fingers.gripper
     factor = max(1, round(search.cell / surface.resolution))
     cell = factor * surface.resolution
-    height = _pool(surface.height, factor)
+    height, obstacle = _pool(surface.height, factor), _pool(surface.obstacle, factor)
     rows, cols = height.shape
     if height.max() < search.min_height:
         return (np.zeros(0),) * 4
@@ -92,11 +92,14 @@ def hypotheses(
         # Output (col, row) about the middle -> source: the closing axis (c, s).
         turn = np.array([[c, -s, 0.0], [s, c, 0.0]])
         turn[:, 2] = np.array([cols - 1, rows - 1]) / 2 - turn[:, :2].sum(axis=1) * (side - 1) / 2
-        turned = cv2.warpAffine(
-            height, turn, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        turned, hard = (
+            cv2.warpAffine(
+                image, turn, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            )
+            for image in (height, obstacle)
         )
         top = cv2.dilate(turned, pad)
-        blocked = cv2.dilate(turned, finger)
+        blocked = cv2.dilate(hard, finger)
         score = np.full(turned.shape, -1.0, np.float32)
         for opening in openings:
             shift = max(1, round((opening / 2 + gripper.finger_thickness / 2) / cell))

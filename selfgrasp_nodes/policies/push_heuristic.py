@@ -34,6 +34,8 @@ class PushParams(Spec):
     Attributes:
         directions: Of the stroke, in [0, 2 pi).
         length: Of the stroke; less where the workspace ends.
+        border: The fingers stop so far inside the workspace, because what they
+            push is ahead of them.
         min_length: Shorter strokes are not proposed.
         above: TCP above the highest point under the closed fingers.
         table_clearance: Least height of the fingertips over the table.
@@ -44,6 +46,7 @@ class PushParams(Spec):
 
     directions: Annotated[int, Field(ge=4, le=64)] = 16
     length: Length = 0.10
+    border: Annotated[float, Field(ge=0, le=0.2)] = 0.06
     min_length: Length = 0.04
     above: Length = 0.026
     table_clearance: Length = 0.004
@@ -80,7 +83,7 @@ class PushHeuristic(PolicyBase):
         surface = build_surface(heightmap, observation.views.values())
         workspace = heightmap.workspace
         x, y, angle, base, score = self._strokes(surface, workspace)
-        length = stroke_inside(workspace, x, y, angle, self.params.length)
+        length = stroke_inside(workspace, x, y, angle, self.params.length, self.params.border)
         score = np.where(length >= self.params.min_length, score, 0.0)
         score *= avoidance(x, y, angle, avoid, Primitive.PUSH, distance=0.03)
         good = np.flatnonzero(score >= self.params.min_score)
@@ -173,11 +176,16 @@ class PushHeuristic(PolicyBase):
 
 
 def stroke_inside(
-    workspace: Workspace, x: np.ndarray, y: np.ndarray, angle: np.ndarray, length: float
+    workspace: Workspace,
+    x: np.ndarray,
+    y: np.ndarray,
+    angle: np.ndarray,
+    length: float,
+    border: float = 0.0,
 ) -> np.ndarray:
-    """Length of strokes clipped to the workspace [m]; (N,) starts inside it."""
+    """Length of strokes clipped to the workspace less a border [m]; (N,) starts."""
     result = np.full(len(x), length)
-    low, high = workspace.low, workspace.high
+    low, high = workspace.low + border, workspace.high - border
     for start, step, lo, hi in (
         (x, np.cos(angle), low[0], high[0]),
         (y, np.sin(angle), low[1], high[1]),

@@ -32,6 +32,9 @@ class Surface:
             nothing was seen [m].
         hidden: (R, C) float32 height up to which something unseen may stand;
             0 where the cell was seen [m].
+        obstacle: (R, C) float32 ``height`` and, where little was seen, also the
+            single points that it leaves out as outliers: what fingers must
+            keep away from [m].
         color: (R, C, 3) uint8 RGB.
     """
 
@@ -39,6 +42,7 @@ class Surface:
     resolution: float
     height: np.ndarray
     hidden: np.ndarray
+    obstacle: np.ndarray
     color: np.ndarray
 
     def cells(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +82,24 @@ def clean_height(heightmap: Heightmap) -> np.ndarray:
     return cv2.medianBlur(np.where(heightmap.valid, height, closed), 3)
 
 
-def hidden_bound(views: Iterable[View], points: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Greatest height at which a column of space is hidden from every view.
+def sparse_points(heightmap: Heightmap) -> np.ndarray:
+    """Heights of lone points in areas of which little was seen, one cell wider.
+
+    Through a gap between two blocks a camera sees a few cells of a third one.
+
+    Returns:
+        (rows, cols) float32 [m]; 0 elsewhere.
+    """
+    valid = heightmap.valid.astype(np.float32)
+    density = cv2.boxFilter(valid, -1, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    lone = np.where(heightmap.valid & (density < 0.35), heightmap.height, 0)
+    return cv2.dilate(lone.astype(np.float32), np.ones((3, 3), np.uint8))
+
+
+def hidden_bound(
+    views: Iterable[View], points: np.ndarray, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is not known, and what is seen, about columns of space.
 
     Args:
         views: Depth images with their poses.
@@ -87,13 +107,15 @@ def hidden_bound(views: Iterable[View], points: np.ndarray, levels: np.ndarray) 
         levels: (L,) heights to ask for, increasing [m].
 
     Returns:
-        (N,) float32 [m]; 0 where nothing is hidden, or no view covers it.
+        hidden: (N,) float32 greatest height that is hidden from every view [m];
+            0 where nothing is, or no view covers it.
+        surface: (N,) float32 greatest height at which some ray ends [m].
     """
     shape = (len(points), len(levels))
     xyz = np.empty((*shape, 3))
     xyz[..., :2] = points[:, None, :]
     xyz[..., 2] = levels
-    free, blocked = np.zeros(shape, bool), np.zeros(shape, bool)
+    free, blocked, ends = (np.zeros(shape, bool) for _ in range(3))
     for view in views:
         rotation, origin = view.world_T_camera[:3, :3], view.world_T_camera[:3, 3]
         local = (xyz - origin) @ rotation
@@ -110,9 +132,10 @@ def hidden_bound(views: Iterable[View], points: np.ndarray, levels: np.ndarray) 
         nearer = depth < z - DEPTH_MARGIN
         free |= known & ~nearer
         blocked |= known & nearer
+        ends |= known & (np.abs(depth - z) < LEVEL_STEP)
     hidden = blocked & ~free
-    top = np.where(hidden, levels, 0.0).max(axis=1)
-    return top.astype(np.float32)
+    top = (np.where(mask, levels, 0.0).max(axis=1).astype(np.float32) for mask in (hidden, ends))
+    return next(top), next(top)
 
 
 def build_surface(
@@ -145,19 +168,25 @@ def build_surface(
     )
     unseen = blocks.mean(axis=(1, 3)) < 0.5
     views = [view for view in views if view.depth is not None]
-    bound = np.zeros(unseen.shape, np.float32)
+    bound, beyond = (np.zeros(unseen.shape, np.float32) for _ in range(2))
     r, c = np.nonzero(unseen)
     if len(r) and views:
         centers = np.stack([c + 0.5, r + 0.5], axis=1) * factor * res + low
         top = float(height.max()) + LEVEL_STEP
         levels = np.arange(0.0, max(top, 2 * LEVEL_STEP), LEVEL_STEP)
-        bound[r, c] = hidden_bound(views, centers, levels)
+        bound[r, c], beyond[r, c] = hidden_bound(views, centers, levels)
     elif len(r):
         bound = np.where(unseen, _near_max(height, factor, res, workspace), 0).astype(np.float32)
     full = cv2.resize(bound, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    # Around the workspace the views are all there is.
+    outside = np.ones(height.shape, bool)
+    outside[pad : pad + rows, pad : pad + cols] = False
+    ring = cv2.resize(beyond, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    height[outside] = np.where(ring > 2 * LEVEL_STEP, ring, 0)[outside]
     full[height > full] = 0
+    obstacle = np.maximum(height, np.pad(sparse_points(heightmap), border))
     color = np.pad(heightmap.color, (*border, (0, 0)))
-    return Surface(low, res, height, full, color)
+    return Surface(low, res, height, full, obstacle, color)
 
 
 def _near_max(height: np.ndarray, factor: int, res: float, workspace: Workspace) -> np.ndarray:
