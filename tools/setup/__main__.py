@@ -66,7 +66,7 @@ def main() -> int:
                 steps.append(wheels.tools_step(ROOT, venv, interpreter, console))
             steps.append(interfaces.step(ROOT, venv, interpreter, console))
             steps.append(launcher.step(ROOT, venv, interpreter))
-            run_steps(steps, venv / ".setup", console)
+            run_steps(steps, console)
     except SetupError as error:
         console.fail(str(error))
         return 1

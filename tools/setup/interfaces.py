@@ -34,6 +34,7 @@ def step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> 
         "Building the ROS interfaces (one to two minutes)",
         digest("interfaces", str(root), interpreter.key, *inputs),
         run,
+        install / ".setup",
         present=(install / "share" / "selfgrasp" / "package.xml").is_file,
     )
 

@@ -39,5 +39,6 @@ def step(root: Path, venv: Path, interpreter: Interpreter) -> Step:
         "The selfgrasp command",
         digest("command", str(root), interpreter.key, _SCRIPT, ros),
         run,
+        venv / ".setup",
         present=lambda: script.is_file() and paths.is_file() and recorded.is_file(),
     )

@@ -20,6 +20,7 @@ class Step:
         title: Shown while it runs.
         key: Digest of everything that its result depends on.
         run: Does the work; raises SetupError with the remedy.
+        stamps: Folder of its stamp, which is to vanish together with the result.
         present: Whether the result is still there (somebody may have deleted it).
     """
 
@@ -27,24 +28,25 @@ class Step:
     title: str
     key: str
     run: Callable[[], None]
+    stamps: Path
     present: Callable[[], bool] = lambda: True
 
-    def done(self, stamps: Path) -> bool:
+    def done(self) -> bool:
         """Whether the stamp fits the inputs and the result exists."""
-        stamp = stamps / self.name
+        stamp = self.stamps / self.name
         return stamp.is_file() and stamp.read_text() == self.key and self.present()
 
 
-def run_steps(steps: list[Step], stamps: Path, console: Console) -> None:
+def run_steps(steps: list[Step], console: Console) -> None:
     """Run the steps that are not done, and stamp each when it has ended well."""
     for number, step in enumerate(steps, 1):
-        if step.done(stamps):
+        if step.done():
             continue
         console.begin(f"[{number}/{len(steps)}] {step.title}")
         start = time.monotonic()
         step.run()
-        stamps.mkdir(parents=True, exist_ok=True)
-        (stamps / step.name).write_text(step.key)
+        step.stamps.mkdir(parents=True, exist_ok=True)
+        (step.stamps / step.name).write_text(step.key)
         console.end(f"done in {time.monotonic() - start:.0f} s")
 
 

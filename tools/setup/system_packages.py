@@ -36,7 +36,7 @@ def step(root: Path, interpreter: Interpreter, console: Console, skip: bool) -> 
 
     # A cheap look at the machine itself, as the checkout may have moved to another.
     key = digest("system", interpreter.key, skip, *listed, _for_building(interpreter))
-    return Step("system-packages", "System packages", key, run)
+    return Step("system-packages", "System packages", key, run, root / "build" / ".setup")
 
 
 def _listed(file: Path) -> list[str]:

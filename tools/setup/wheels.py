@@ -34,6 +34,7 @@ def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: 
         f"Virtual environment: Python {interpreter.minor}, {origin}",
         digest("venv", str(root), interpreter.key),
         run,
+        venv / ".setup",
         present=(venv / "bin" / "python").exists,
     )
 
@@ -54,6 +55,7 @@ def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Co
         "Python packages (several hundred MB the first time)",
         digest("libraries", str(root), interpreter.key, *files),
         run,
+        venv / ".setup",
     )
 
 
@@ -69,6 +71,7 @@ def tools_step(root: Path, venv: Path, interpreter: Interpreter, console: Consol
         "Test tools and linters",
         digest("tools", str(root), interpreter.key, *files),
         run,
+        venv / ".setup",
     )
 
 
