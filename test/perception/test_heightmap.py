@@ -144,6 +144,14 @@ def test_a_camera_that_moves_or_a_workspace_that_changes_is_not_served_from_the_
         assert height_at(heightmap, -0.5, 0.0)[0] == pytest.approx(0.05, abs=1e-5)
 
 
+def test_pictures_that_are_views_of_other_memory():
+    view = cast(random_boxes(5, 0))
+    turned = replace(view, color=view.color[..., ::-1], depth=np.asfortranarray(view.depth))
+    one, other = build_heightmap([view], WORKSPACE), build_heightmap([turned], WORKSPACE)
+    np.testing.assert_array_equal(one.color, other.color[..., ::-1])
+    np.testing.assert_array_equal(one.height, other.height)
+
+
 def test_other_image_sizes_and_double_depth():
     half = INTRINSICS * [[0.5], [0.5], [1]]
     view = cast([Box((-0.5, 0.0), (0.05, 0.05, 0.05))], OBLIQUE, half, (240, 320))
