@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from selfgrasp_nodes.types import Trajectory
 
 _STEP = 0.02  # between the samples of a trajectory [s]
 _LEAST = 1e-6  # a shorter path [rad] is no motion
-_GRID_A_KNOT = 3
-_GRID = (24, 90)  # least and most grid points
+_GRID_A_KNOT = 5
+_GRID = (24, 120)  # least and most grid points
+# Denser at the ends, where a short acceleration would else be smeared over a cell.
+_ENDS = np.array([0.002, 0.006, 0.015])
 
 logging.getLogger("toppra").setLevel(logging.ERROR)
 # It tries to import every solver that it knows for each path; once is enough.
@@ -77,23 +79,23 @@ def parametrise(
         acceleration = np.append(acceleration, limits.tool_acceleration)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     path = toppra.SplineInterpolator(length, knots)
-    grid = int(np.clip(_GRID_A_KNOT * len(knots), *_GRID))
+    count = int(np.clip(_GRID_A_KNOT * len(knots), *_GRID))
+    grid = np.unique(np.concatenate([np.linspace(0, 1, count), _ENDS, 1 - _ENDS]))
     solver = algorithm.TOPPRA(
         _constraints(tuple(velocity), tuple(acceleration)),
         path,
-        gridpoints=np.linspace(0, length[-1], grid),
+        gridpoints=grid * length[-1],
         solver_wrapper="seidel",
         parametrizer="ParametrizeConstAccel",
     )
     timed = solver.compute_trajectory(0, 0)
     if timed is None:
         raise PlanningFailed("no speed along this path respects the joint limits")
-    count = len(joints)
     time = np.linspace(0, timed.duration, max(2, int(np.ceil(timed.duration / _STEP)) + 1))
-    positions = timed(time)[:, :count]
-    velocities = timed(time, 1)[:, :count]
+    velocities = timed(time, 1)[:, : len(joints)]
     velocities[[0, -1]] = 0.0
-    return Trajectory(joints, time, positions, velocities)
+    trajectory = Trajectory(joints, time, timed(time)[:, : len(joints)], velocities)
+    return _slowed(trajectory, limits.velocity)
 
 
 def interpolate(trajectory: Trajectory, time: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,13 +130,33 @@ def interpolate(trajectory: Trajectory, time: float | np.ndarray) -> tuple[np.nd
     return positions, slopes
 
 
+def _slowed(trajectory: Trajectory, velocity: np.ndarray) -> Trajectory:
+    """Stretched in time where it is too fast between the grid points of a winding path."""
+    middles = (trajectory.time[:-1] + trajectory.time[1:]) / 2
+    between = interpolate(trajectory, middles)[1]
+    fastest = max(
+        (np.abs(between) / velocity).max(), (np.abs(trajectory.velocities) / velocity).max()
+    )
+    if fastest <= 1.0:
+        return trajectory
+    return replace(
+        trajectory,
+        time=trajectory.time * fastest,
+        velocities=trajectory.velocities / fastest,
+    )
+
+
 @functools.lru_cache(maxsize=64)
 def _constraints(velocity: tuple[float, ...], acceleration: tuple[float, ...]) -> list[Any]:
     """TOPP-RA's constraints; kept, as making them costs as much as solving."""
     v, a = np.array(velocity), np.array(acceleration)
     return [
         constraint.JointVelocityConstraint(np.c_[-v, v]),
-        constraint.JointAccelerationConstraint(np.c_[-a, a]),
+        # Holding the limits at both ends of each cell costs little and overshoots
+        # far less on winding paths than holding them at one.
+        constraint.JointAccelerationConstraint(
+            np.c_[-a, a], discretization_scheme=constraint.DiscretizationType.Interpolation
+        ),
     ]
 
 
