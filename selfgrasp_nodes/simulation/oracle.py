@@ -49,6 +49,8 @@ class OracleParams(Spec):
         patch: Depth of what counts as touching a pad.
         max_lean: Mean lean of a contact's surface from the pad that slips [rad].
         min_overlap: Least height of object between the pads.
+        min_wide: Share of a pad's width that one of the two contacts fills at
+            least: between two edges an object turns.
     """
 
     angles: Annotated[int, Field(ge=1, le=64)] = 12
@@ -59,6 +61,7 @@ class OracleParams(Spec):
     patch: Length = 0.0015
     max_lean: Annotated[float, Field(gt=0, le=1.57)] = 0.5
     min_overlap: Length = 0.010
+    min_wide: Annotated[float, Field(ge=0, le=1)] = 0.4
 
 
 @dataclass
@@ -183,7 +186,7 @@ class Oracle(PolicyBase):
             direction = np.array([np.cos(angle), np.sin(angle), 0.0])
             across = np.array([-np.sin(angle), np.cos(angle), 0.0])
             s, t, z = surface.points @ direction, surface.points @ across, surface.points[:, 2]
-            facing = surface.normals @ direction
+            normals = surface.normals @ np.array([direction, across, [0, 0, 1]]).T
             middle = float(surface.center @ across)
             half, floor = self.gripper.finger_width / 2, self._floor(float(np.ptp(s)))
             for offset in np.arange(
@@ -198,7 +201,7 @@ class Oracle(PolicyBase):
                     if top - tip < self.params.min_overlap:
                         continue
                     slab = column[(height >= tip) & (height <= tip + self.gripper.pad_length)]
-                    row = self._judge(s[slab], t[slab], z[slab], facing[slab])
+                    row = self._judge(s[slab], t[slab], z[slab], normals[slab])
                     if row is not None:
                         mid, contact, quality = row
                         quality *= np.exp(-((offset / 0.02) ** 2))
@@ -206,9 +209,12 @@ class Oracle(PolicyBase):
         return _Grasps(*np.array(rows, float).reshape(-1, 6).T)
 
     def _judge(
-        self, s: np.ndarray, t: np.ndarray, z: np.ndarray, facing: np.ndarray
+        self, s: np.ndarray, t: np.ndarray, z: np.ndarray, normals: np.ndarray
     ) -> tuple[float, float, float] | None:
-        """(middle, width, quality) of closing on the points between the pads, or None."""
+        """(middle, width, quality) of closing on the points between the pads, or None.
+
+        The normals (N, 3) are given along s, t and z.
+        """
         if len(s) < 4:
             return None
         low, high = float(s.min()), float(s.max())
@@ -216,20 +222,22 @@ class Oracle(PolicyBase):
         least = self.gripper.width_min + (0.004 if self.gripper.width_min < 0.01 else 0.002)
         if not least < contact < self.gripper.width_max - 2 * min(self.params.clearances):
             return None
-        quality = 1.0
-        for side, touching in (
-            (1.0, s > high - self.params.patch),
-            (-1.0, s < low + self.params.patch),
-        ):
-            outward = side * facing[touching]
-            outward = outward[outward > 0.2]
-            if not len(outward):
+        quality, widest = 1.0, 0.0
+        patch = self.params.patch
+        for side, near in ((1.0, s > high - patch), (-1.0, s < low + patch)):
+            touching = near & (side * normals[:, 0] > 0.2)
+            if not touching.any():
                 return None
-            lean = float(np.arccos(np.clip(outward.mean(), -1, 1)))
+            # The mean normal: an upright edge on the pad is no lean, a slope is.
+            normal = normals[touching].mean(axis=0)
+            lean = np.arccos(np.clip(side * normal[0] / np.linalg.norm(normal), -1, 1))
             wide = min(1.0, float(np.ptp(t[touching])) / (0.8 * self.gripper.finger_width))
             tall = min(1.0, float(np.ptp(z[touching])) / (0.5 * self.gripper.pad_length))
-            quality *= max(0.0, 1 - (lean / self.params.max_lean) ** 2)
+            quality *= max(0.0, 1 - float(lean / self.params.max_lean) ** 2)
             quality *= (0.3 + 0.7 * wide) * (0.5 + 0.5 * tall)
+            widest = max(widest, wide)
+        if widest < self.params.min_wide:
+            return None
         return (low + high) / 2, contact, quality
 
     def _angles(self, surface: Surface) -> np.ndarray:

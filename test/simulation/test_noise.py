@@ -66,6 +66,11 @@ def test_noise_follows_the_seed_and_changes_from_frame_to_frame():
     again = noise.apply(grey, depth)
     np.testing.assert_array_equal(again[0], first[0])
     np.testing.assert_array_equal(again[1], first[1])
+    fresh = CameraNoise(CAMERA, seed=1).apply(grey, depth)
+    other = CameraNoise(CAMERA, seed=2)
+    other.reseed(1)
+    for result in (fresh, other.apply(grey, depth)):  # no memory of earlier seeds
+        np.testing.assert_array_equal(result[1], first[1])
     assert not np.array_equal(CameraNoise(CAMERA, seed=2).apply(grey, depth)[1], first[1])
 
 
