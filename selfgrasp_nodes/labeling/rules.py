@@ -78,16 +78,24 @@ class GraspRule:
             gripper: That did it: its smallest opening and its sensors' noise.
         """
         version = self.options.grasp.version
+        act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
+        if act is None and execution.code in (OutcomeCode.UNKNOWN, OutcomeCode.EXECUTION_FAILED):
+            # Motion that a wrench limit stopped on its way down has failed, too;
+            # what the wrist felt tells it from a failure of the arm.
+            force = struck(execution)
+            if force >= self.options.grasp.block_force or execution.code == OutcomeCode.UNKNOWN:
+                text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
+                reason = f"the fingers never closed: the descent was stopped{text}"
+                return Outcome(OutcomeCode.BLOCKED, 1.0, reason, version)
         if execution.code != OutcomeCode.UNKNOWN:
             return Outcome(execution.code, 1.0, execution.error, version)
         trace = execution.trace
-        act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
-        if act is None:
-            force = struck(execution)
-            text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
-            reason = f"the fingers never closed: the descent was stopped{text}"
-            return Outcome(OutcomeCode.BLOCKED, 1.0, reason, version)
-        if trace is None or lift is None or not len(trace.between(act.start, lift.end).time):
+        if (
+            trace is None
+            or act is None
+            or lift is None
+            or not len(trace.between(act.start, lift.end).time)
+        ):
             reason = "no readings of the gripper between closing and the end of the lift"
             return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
         options = self.options.grasp

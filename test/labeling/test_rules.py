@@ -202,6 +202,11 @@ def test_striking_something_on_the_way_down_is_blocked(rule):
     outcome = rule.label_grasp(never, RG2)
     assert outcome.code == OutcomeCode.BLOCKED
     assert "N on the way down" in outcome.reason
+    # A wrench limit that stopped the arm is reported by motion as a failure.
+    stopped = replace(never, code=OutcomeCode.EXECUTION_FAILED, error="wrench limit")
+    assert rule.label_grasp(stopped, RG2).code == OutcomeCode.BLOCKED
+    calm = replace(grasp(RG2, 0.04), phases=never.phases, code=OutcomeCode.EXECUTION_FAILED)
+    assert rule.label_grasp(calm, RG2).code == OutcomeCode.EXECUTION_FAILED
     # Held all the same: the strike does not count.
     assert rule.label_grasp(grasp(RG2, 0.04, strike=60), RG2).code == OutcomeCode.SUCCESS
 
