@@ -41,6 +41,16 @@ def policy_names() -> list[str]:
     return sorted(_POLICIES)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that :func:`make_policy` would not know.
+
+    Raises:
+        UnknownName: With the valid names.
+    """
+    if name not in _POLICIES:
+        raise UnknownName("policy", name, policy_names())
+
+
 def register(policy: type[PolicyBase]) -> type[PolicyBase]:
     """Add a policy's class under its ``name``; usable as a decorator."""
     _POLICIES[policy.name] = policy
@@ -70,8 +80,7 @@ def make_policy(
         UnknownName: If there is no such policy or arm.
         InvalidConfig: If a parameter is unknown or out of range.
     """
-    if name not in _POLICIES:
-        raise UnknownName("policy", name, policy_names())
+    check_name(name)
     policy = _POLICIES[name]
     path = Path(config) if config else share_dir() / "config" / "policies.yaml"
     content = _load(path)

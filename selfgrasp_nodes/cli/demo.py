@@ -1,0 +1,193 @@
+"""``selfgrasp demo``: the whole ROS graph clears a simulated table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+HELP = "watch a simulated robot pick its table clear, through the whole ROS graph"
+TIME_LIMIT = 1800.0
+"""Wall-clock limit of a demonstration [s]."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser("demo", help=HELP, description=HELP + ".")
+    parser.add_argument("--robot", default="ur5_rg2", help="robot's name or YAML file")
+    parser.add_argument("--objects", type=int, default=10, help="objects that are dropped")
+    parser.add_argument("--seed", type=int, default=1, help="of the scene")
+    parser.add_argument("--policy", default="antipodal", help="policy that chooses")
+    parser.add_argument("--out", type=Path, help="output folder (default: out/demo-...)")
+    parser.add_argument("--no-film", action="store_true", help="do not film the run")
+    parser.add_argument("--no-bag", action="store_true", help="do not record a bag")
+    parser.add_argument("--processes", default="grouped", choices=("grouped", "separate"))
+    parser.add_argument(
+        "--real-time-factor", default="1.0", help="speed of the simulation; 0: as fast as it can"
+    )
+    parser.add_argument("--verbose", action="store_true", help="show what the nodes print")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bring the graph up, clear the table, sum up."""
+    from rich.console import Console
+
+    from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.policies.registry import check_name
+    from selfgrasp_nodes.robots import load_robot
+
+    console = Console()
+    robot = load_robot(args.robot)
+    check_name(args.policy)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = args.out or Path("out") / f"demo-{robot.name}-{args.seed}-{stamp}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with free_domain(os.environ) as domain:
+        console.print(f"ROS_DOMAIN_ID={domain} (free), this machine only; output in {folder}")
+        return _run_graph(args, robot, folder, console)
+
+
+def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any) -> int:
+    from selfgrasp_nodes import bringup
+    from selfgrasp_nodes.nodes.demo import DemoSession
+    from selfgrasp_nodes.supervisor import Supervisor
+
+    given = {
+        "robot": args.robot,
+        "policy": args.policy,
+        "objects": "0",
+        "seed": "0",
+        "record": "" if args.no_bag else str(folder / "bag"),
+        "processes": args.processes,
+        "real_time_factor": args.real_time_factor,
+    }
+    log = (folder / "nodes.log").open("w")
+
+    def show(line: str) -> None:
+        print(line, file=log, flush=True)
+        if args.verbose:
+            console.print(line, markup=False, highlight=False)
+
+    supervisor = Supervisor(bringup.describe("sim", given), show)
+    display = Display(console, args.objects)
+    started = time.monotonic()
+    try:
+        supervisor.start()
+        with console.status("starting the nodes ..."):
+            supervisor.wait_ready(90)
+        console.print(f"all nodes are up after {time.monotonic() - started:.1f} s")
+        session = DemoSession(robot, folder, display.trial, display.feedback, not args.no_film)
+        with session as node:
+            with console.status("learning the empty table, dropping objects ..."):
+                display.objects = node.prepare(args.objects, args.seed)
+            began = time.monotonic()
+            try:
+                with display:
+                    result = node.clear_table(args.policy, args.seed, TIME_LIMIT)
+            except KeyboardInterrupt:
+                node.cancel()
+                raise
+            seconds = time.monotonic() - began
+            left = node.objects_left()
+            film = node.close_film()
+        display.summary(result, left, seconds)
+        for what, path in (
+            ("bag and index of trials", None if args.no_bag else folder / "bag"),
+            ("first decision", node.picture),
+            ("film", film),
+            ("what the nodes said", folder / "nodes.log"),
+        ):
+            if path is not None:
+                console.print(f"{what}: {path}")
+        return 0 if left == 0 else 1
+    finally:
+        supervisor.stop()
+        log.close()
+
+
+class Display:
+    """Progress while it runs, and the table at the end.
+
+    Attributes:
+        objects: On the table at the start.
+    """
+
+    def __init__(self, console: Any, objects: int):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.objects = objects
+        self._console = console
+        self._rows: list[tuple[Any, float, float]] = []
+        self._cleared = 0
+        self._last = time.monotonic()
+        self._bar = Progress(
+            TextColumn("[bold]cleared"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> Display:
+        """Show the bar."""
+        self._bar.start()
+        self._task = self._bar.add_task("", total=self.objects, note="")
+        self._last = time.monotonic()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def feedback(self, feedback: Any) -> None:
+        """Show the phase that runs."""
+        from selfgrasp_nodes.types import PhaseCode
+
+        phase = PhaseCode(feedback.phase.phase).name.lower()
+        note = f"try {feedback.actions + 1}: {phase}"
+        self._bar.update(self._task, completed=feedback.cleared, note=note)
+
+    def trial(self, trial: Any, rest: float) -> None:
+        """One line for a finished try."""
+        now = time.monotonic()
+        self._rows.append((trial, now - self._last, rest))
+        self._last = now
+        grasped = trial.candidate.primitive.name == "GRASP" and trial.outcome.success
+        self._cleared += grasped
+        color = "green" if trial.outcome.success else "yellow"
+        x, y = trial.candidate.pose[:2, 3]
+        self._console.print(
+            f"try {trial.index + 1:2d}  {trial.candidate.primitive.name.lower():5s} at "
+            f"({x:+.3f}, {y:+.3f})  [{color}]{trial.outcome.code.name.lower():8s}[/]  "
+            f"{self._rows[-1][1]:4.1f} s, at rest {rest:.2f} s; "
+            f"{max(self.objects - self._cleared, 0)} left  [dim]{trial.outcome.reason}[/]"
+        )
+        self._bar.update(self._task, completed=self._cleared)
+
+    def summary(self, result: Any, left: int, seconds: float) -> None:
+        """The table at the end."""
+        import numpy as np
+        from rich.table import Table
+
+        rests = [rest for _, _, rest in self._rows[1:]] or [float("nan")]
+        periods = [period for _, period, _ in self._rows] or [float("nan")]
+        table = Table(title="Table clear" if left == 0 else f"{left} objects left", min_width=60)
+        table.add_column("measure")
+        table.add_column("value", justify="right")
+        for name, value in (
+            ("objects", str(self.objects)),
+            ("cleared (sensor label)", str(result.cleared)),
+            ("left in the workspace (simulator truth)", str(left)),
+            ("tries", str(result.actions)),
+            ("grasp success (sensor label)", f"{100 * result.grasp_success:.0f} %"),
+            ("time", f"{seconds:.1f} s"),
+            ("time a try, median", f"{np.median(periods):.2f} s"),
+            ("arm and gripper at rest between picks, median", f"{np.median(rests):.3f} s"),
+        ):
+            table.add_row(name, value)
+        self._console.print(table)
+        if result.message:
+            self._console.print(result.message)

@@ -1,0 +1,230 @@
+"""The demonstration's own node: lays out a scene, asks for a clear table, films it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.action import ActionClient
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from selfgrasp.action import ClearTable
+from selfgrasp.msg import Candidates as CandidatesMsg
+from selfgrasp.msg import GripperState
+from selfgrasp.msg import Observation as ObservationMsg
+from selfgrasp.msg import Trial as TrialMsg
+from selfgrasp.srv import CaptureBackground, GetTruth, ResetScene
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Empty
+
+from selfgrasp_nodes.errors import SelfGraspError, Unavailable
+from selfgrasp_nodes.nodes import conversions, image_messages, qos, trial_messages
+from selfgrasp_nodes.nodes.rest import RestMeter
+from selfgrasp_nodes.nodes.status import check
+from selfgrasp_nodes.nodes.waiting import call, wait
+from selfgrasp_nodes.perception.draw import save_decision
+from selfgrasp_nodes.perception.gif import GifWriter
+from selfgrasp_nodes.robots import RobotSpec
+from selfgrasp_nodes.types import Trial
+
+FRAME_RATE = 5.0
+"""Pictures a second of the film."""
+
+
+class DemoNode(Node):
+    """Drives the graph as any application would, through its topics and services.
+
+    Attributes:
+        rest: Wall time at rest.
+        left: Objects on the table, by simulator truth: for the display alone.
+    """
+
+    def __init__(
+        self,
+        robot: RobotSpec,
+        folder: Path,
+        on_trial: Callable[[Trial, float], None],
+        on_feedback: Callable[[Any], None],
+        film: bool = True,
+    ):
+        """Subscribe.
+
+        Args:
+            robot: The robot's description.
+            folder: Where picture and film go.
+            on_trial: Called with each finished trial and the rest before it [s].
+            on_feedback: Called with the action's feedback.
+            film: Whether the spectator films.
+        """
+        super().__init__("demo")
+        self.robot = robot
+        self.rest = RestMeter()
+        self.picture: Path | None = None
+        self._folder = folder
+        self._on_trial, self._on_feedback = on_trial, on_feedback
+        self._widths = {arm.name: 0.0 for arm in robot.arms}
+        self._caption = ""
+        self._observations: dict[str, ObservationMsg] = {}
+        self._film_lock = threading.Lock()
+        self.film: GifWriter | None = None
+        self._group = ReentrantCallbackGroup()
+        self._subscribe(film)
+        group: dict[str, Any] = {"callback_group": self._group}
+        self._reset: Any = self.create_client(ResetScene, "sim/reset", **group)
+        self._truth: Any = self.create_client(GetTruth, "sim/get_truth", **group)
+        self._background: Any = self.create_client(CaptureBackground, "capture_background", **group)
+        self._clear: Any = ActionClient(self, ClearTable, "clear_table", **group)
+        self._goal: Any = None
+
+    def _subscribe(self, film: bool) -> None:
+        def listen(kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
+            self.create_subscription(kind, topic, callback, profile, callback_group=self._group)
+
+        listen(TrialMsg, "trial", self._take_trial, qos.EVENT)
+        listen(CandidatesMsg, "candidates", self._take_candidates, qos.EVENT)
+        listen(ObservationMsg, "observation", self._take_observation, qos.EVENT)
+        listen(JointState, "joint_states", self._take_joints, qos.SENSOR)
+        for arm in self.robot.arms:
+            listen(GripperState, f"{arm.name}/gripper/state", self._take_gripper, qos.SENSOR)
+        if film and self.robot.spectator is not None:
+            space = self.robot.spectator.namespace
+            self._trigger = self.create_publisher(Empty, f"{space}/trigger", qos.EVENT)
+            listen(Image, f"{space}/color/image_raw", self._take_frame, qos.SENSOR)
+            self.film = GifWriter(self._folder / "run.gif", frame_ms=round(1000 / FRAME_RATE))
+            self.create_timer(
+                1 / FRAME_RATE, lambda: self._trigger.publish(Empty()), callback_group=self._group
+            )
+
+    # -- steps of the demonstration
+
+    def prepare(self, objects: int, seed: int) -> int:
+        """Learn the empty table, then drop objects on it.
+
+        Returns:
+            How many lie in the workspace.
+
+        Raises:
+            SelfGraspError: If a node refuses or does not answer.
+        """
+        check(call(self._reset, ResetScene.Request(objects=0), 60.0))
+        check(call(self._background, CaptureBackground.Request(), 60.0))
+        answer = call(self._reset, ResetScene.Request(objects=objects, seed=seed), 60.0)
+        check(answer)
+        return int(answer.settled)
+
+    def clear_table(self, policy: str, seed: int, limit: float) -> Any:
+        """Run the action to its end and return its result.
+
+        Raises:
+            Unavailable: If the picker does not answer, or the limit [s] passes.
+        """
+        if not self._clear.wait_for_server(30.0):
+            raise Unavailable("the picker does not offer clear_table; see its lines above")
+        goal = ClearTable.Goal(policy=policy, seed=seed)
+        sent = self._clear.send_goal_async(
+            goal, lambda message: self._on_feedback(message.feedback)
+        )
+        self._goal = wait(sent, 30.0, "the picker's answer to the goal")
+        if not self._goal.accepted:
+            raise Unavailable("the picker refused the goal: another one runs")
+        self.rest.take()
+        return wait(self._goal.get_result_async(), limit, "the end of clear_table").result
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        if self._goal is not None and self._goal.accepted:
+            self._goal.cancel_goal_async()
+
+    def objects_left(self) -> int:
+        """Objects in the workspace, by simulator truth: for the summary alone."""
+        answer = call(self._truth, GetTruth.Request(), 20.0)
+        check(answer)
+        inside = self.robot.workspace.workspace.contains
+        return sum(
+            inside(o.pose.position.x, o.pose.position.y) and not o.held_by
+            for o in answer.truth.objects
+        )
+
+    def close_film(self) -> Path | None:
+        """Write the film; None where there is no spectator or no frame."""
+        with self._film_lock:
+            film, self.film = self.film, None
+        return film.close() if film is not None and len(film) else None
+
+    # -- callbacks
+
+    def _take_trial(self, message: TrialMsg) -> None:
+        trial = trial_messages.trial(message)
+        what = trial.candidate.primitive.name.lower()
+        self._caption = f"try {trial.index + 1}: {what} {trial.outcome.code.name.lower()}"
+        self._on_trial(trial, self.rest.take())
+
+    def _take_observation(self, message: ObservationMsg) -> None:
+        if self.picture is None:
+            self._observations = {message.observation_id: message}
+
+    def _take_candidates(self, message: CandidatesMsg) -> None:
+        """The first decision becomes a picture, drawn in a thread of its own."""
+        seen = self._observations.get(message.observation_id)
+        if self.picture is not None or seen is None or not message.candidates:
+            return
+        self.picture = self._folder / "first_decision.png"
+        threading.Thread(target=self._draw, args=(seen, message), daemon=True).start()
+
+    def _draw(self, seen: ObservationMsg, message: CandidatesMsg) -> None:
+        assert self.picture is not None
+        try:
+            candidates = [conversions.candidate(item) for item in message.candidates]
+            title = f"First decision of policy '{message.policy}'"
+            save_decision(self.picture, conversions.observation(seen), candidates, title=title)
+        except SelfGraspError as error:
+            self.get_logger().error(f"the first decision could not be drawn: {error}")
+
+    def _take_gripper(self, message: GripperState) -> None:
+        self._widths[message.arm] = message.width
+
+    def _take_joints(self, message: JointState) -> None:
+        at = conversions.stamp(message.header.stamp) * 1e-9
+        positions = dict(zip(message.name, message.position, strict=True))
+        joints = [positions[name] for arm in self.robot.arms for name in arm.joints]
+        self.rest.add(at, joints, list(self._widths.values()))
+
+    def _take_frame(self, message: Image) -> None:
+        frame = image_messages.rgb(message)
+        with self._film_lock:
+            if self.film is not None:
+                self.film.add(frame, self._caption)
+
+
+class DemoSession:
+    """The demo node, spinning in a thread for as long as the block runs."""
+
+    def __init__(self, *arguments: Any):
+        self._arguments = arguments
+
+    def __enter__(self) -> DemoNode:
+        """Start to spin."""
+        rclpy.init()
+        self._node = DemoNode(*self._arguments)
+        self._executor = MultiThreadedExecutor(2)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        return self._node
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop."""
+        self._executor.shutdown(1.0)
+        rclpy.try_shutdown()
+        self._thread.join(2.0)
+        time.sleep(0.05)
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
