@@ -27,6 +27,8 @@ from selfgrasp_nodes.policies.surface import build_surface
 from selfgrasp_nodes.robots import RobotSpec, Spec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
 
+SECOND_LOOKS = 260
+
 Length = Annotated[float, Field(gt=0, le=0.5)]
 
 
@@ -59,7 +61,7 @@ class AntipodalParams(Spec):
     body_size: tuple[Length, Length] = (0.042, 0.076)
     body_clearance: Length = 0.042
     force: Annotated[float, Field(gt=0, le=1)] = 1.0
-    min_score: Annotated[float, Field(ge=0, le=1)] = 0.05
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.01
     prefer_top: Annotated[float, Field(ge=0, le=1)] = 0.35
 
 
@@ -106,11 +108,12 @@ class Antipodal(PolicyBase):
         if Primitive.GRASP not in primitives or max_candidates < 1:
             return []
         surface = build_surface(heightmap, observation.views.values())
-        x, y, angle, _ = hypotheses(surface, self.fingers, self.search)
+        x, y, angle, _ = hypotheses(surface, self.fingers, self.search, heightmap.workspace)
         if not len(x):
             return []
         first = close_fingers(surface, self.fingers, self.hand, x, y, angle)
-        x, y, angle = _corrected(first)
+        promise = self.score(first) + 0.01 * np.clip(first.overlap / 0.02, 0, 1)
+        x, y, angle = _corrected(first.take(np.argsort(-promise, kind="stable")[:SECOND_LOOKS]))
         found = close_fingers(surface, self.fingers, self.hand, x, y, angle)
         workspace = heightmap.workspace
         low, high = workspace.low, workspace.high
@@ -132,6 +135,7 @@ class Antipodal(PolicyBase):
         p = self.params
         grip = np.clip(found.overlap / 0.02, 0, 1)
         parallel = np.exp(-((found.wedge / 0.25) ** 2 + (found.skew / 0.25) ** 2))
+        straight = np.exp(-((found.bow / 0.003) ** 2))
         steep = np.clip(1 - (found.tilt / p.max_tilt) ** 2, 0, 1)
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
         covered = np.clip(0.4 + 0.7 * found.cover, 0, 1)
@@ -144,7 +148,7 @@ class Antipodal(PolicyBase):
         above = 1 - p.prefer_top * (1 - np.clip(found.top / highest, 0, 1))
         return np.where(
             found.feasible,
-            grip * parallel * steep * central * room * seen * single * above * covered,
+            grip * parallel * straight * steep * central * room * seen * single * above * covered,
             0.0,
         )
 

@@ -41,6 +41,8 @@ class Closing:
         skew: Mean angle of the two edges to the pads [rad]; turning the
             gripper by it aligns them.
         wedge: Half the angle between the two edges [rad].
+        bow: Root mean square distance of the more crooked edge from a line [m]:
+            large at corners.
         tilt: Lean of the steeper-leaning contact from the vertical [rad].
         offset: Distance along v to the object's middle [m].
         cover: Share of the pads' width that meets the object.
@@ -62,6 +64,7 @@ class Closing:
     gap: np.ndarray
     skew: np.ndarray
     wedge: np.ndarray
+    bow: np.ndarray
     tilt: np.ndarray
     offset: np.ndarray
     cover: np.ndarray
@@ -119,8 +122,8 @@ def _edge(profile: np.ndarray, level: np.ndarray) -> np.ndarray:
     return np.where(first == 0, 0.0, (inner + share) * STEP)
 
 
-def _slope(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted least-squares d(edge)/dv.
+def _line(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted least-squares line through an edge.
 
     Args:
         v: (V,) where the rows lie [m].
@@ -128,12 +131,16 @@ def _slope(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> np.ndarray:
         weight: (N, V).
 
     Returns:
-        (N,); 0 where fewer than two rows count.
+        d(edge)/dv (N,), 0 where fewer than two rows count, and the root mean
+        square distance of the edge from the line (N,) [m].
     """
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
     centered = v - (weight * v).sum(axis=1, keepdims=True) / total
+    level = edge - (weight * edge).sum(axis=1, keepdims=True) / total
     spread = (weight * centered**2).sum(axis=1)
-    return (weight * edge * centered).sum(axis=1) / np.maximum(spread, 1e-9)
+    slope = (weight * level * centered).sum(axis=1) / np.maximum(spread, 1e-9)
+    left = weight * (level - slope[:, None] * centered) ** 2
+    return slope, np.sqrt(left.sum(axis=1) / total[:, 0])
 
 
 def close_fingers(
@@ -189,8 +196,8 @@ def close_fingers(
     meets = ((edge_r > 0) & (edge_l > 0))[:, inner].astype(float)
     cover = meets.mean(axis=1)
     meets *= np.clip((spine - level[:, None]) / 0.006, 0, 1)
-    slope_r = _slope(v[inner], edge_r[:, inner], meets)
-    slope_l = _slope(v[inner], -edge_l[:, inner], meets)
+    slope_r, bow_r = _line(v[inner], edge_r[:, inner], meets)
+    slope_l, bow_l = _line(v[inner], -edge_l[:, inner], meets)
 
     # Deepest tip for each clearance: the highest thing that a finger would meet
     # on its way from the opening to the contact.
@@ -262,6 +269,7 @@ def close_fingers(
         gap=gap,
         skew=-np.arctan((slope_r + slope_l) / 2),
         wedge=np.abs(np.arctan(slope_r) - np.arctan(slope_l)) / 2,
+        bow=np.maximum(bow_r, bow_l),
         tilt=tilt,
         offset=offset,
         cover=cover,

@@ -14,6 +14,7 @@ import numpy as np
 
 from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.policies.surface import Surface
+from selfgrasp_nodes.types import Workspace
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,8 @@ def _pool(image: np.ndarray, factor: int) -> np.ndarray:
     return np.ascontiguousarray(blocks.max(axis=(1, 3)))
 
 
-def _shift(image: np.ndarray, cells: int) -> np.ndarray:
-    """``image`` moved so that column c holds what was at c + ``cells``; 0 outside."""
-    moved = np.zeros_like(image)
-    if cells > 0:
-        moved[:, :-cells] = image[:, cells:]
-    else:
-        moved[:, -cells:] = image[:, :cells]
-    return moved
-
-
 def hypotheses(
-    surface: Surface, fingers: Fingers, search: Search
+    surface: Surface, fingers: Fingers, search: Search, workspace: Workspace
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Positions and angles at which both fingers have room, best few of each place.
 
@@ -58,6 +49,7 @@ def hypotheses(
         surface: What was seen.
         fingers: Of the gripper.
         search: Parameters.
+        workspace: Only positions inside it.
 
     Returns:
         x [m], y [m], angle [rad, in 0..pi) and a coarse score, each (N,), N at
@@ -100,26 +92,34 @@ def hypotheses(
         )
         top = cv2.dilate(turned, pad)
         blocked = cv2.dilate(hard, finger)
-        score = np.full(turned.shape, -1.0, np.float32)
+        r, q = np.nonzero(turned >= search.min_height)
+        surface_top = top[r, q]
+        lowest = np.maximum(surface_top - deep, search.table_clearance)
+        score = np.full(len(r), -1.0, np.float32)
+        # The padding of the map is wider than half the opening, so that a shift
+        # never leaves the turned map.
+        start = r * side + q
+        flat = blocked.ravel()
         for opening in openings:
             shift = max(1, round((opening / 2 + gripper.finger_thickness / 2) / cell))
-            tip = np.maximum(_shift(blocked, shift), _shift(blocked, -shift))
-            tip += 0.005
-            np.maximum(tip, top - deep, out=tip)
-            np.maximum(tip, search.table_clearance, out=tip)
-            overlap = top - tip
-            value = np.minimum(overlap, 0.025) - 0.1 * float(opening)
-            value[overlap < search.min_overlap] = -1
-            np.maximum(score, value, out=score)
-        score[turned < search.min_height] = -1
-        r, q = np.nonzero(score > -0.5)
+            tip = np.maximum(
+                flat.take(start + shift, mode="clip"), flat.take(start - shift, mode="clip")
+            )
+            overlap = surface_top - np.maximum(tip + 0.005, lowest)
+            value = np.minimum(overlap, 0.025) - np.float32(0.1 * opening)
+            np.maximum(score, np.where(overlap < search.min_overlap, -1, value), out=score)
+        good = np.flatnonzero(score > -0.5)
+        r, q = r[good], q[good]
         source = turn[:, :2] @ np.stack([q, r]) + turn[:, 2:]
         found.append(
-            np.stack([source[0], source[1], np.full(len(r), angle), score[r, q], top[r, q]])
+            np.stack([*source, np.full(len(good), angle), score[good], surface_top[good]])
         )
     col, row, angle_, value_, top_ = np.concatenate(found, axis=1)
     x = surface.low[0] + (col + 0.5) * cell
     y = surface.low[1] + (row + 0.5) * cell
+    inside = (x > workspace.low[0]) & (x < workspace.high[0])
+    inside &= (y > workspace.low[1]) & (y < workspace.high[1])
+    x, y, angle_, value_, top_ = (a[inside] for a in (x, y, angle_, value_, top_))
     # Higher things first: what lies on top is free, and hides what is below.
     rank = value_ + 0.3 * top_
     keep = _best_of_bins(x, y, angle_, rank, search)

@@ -52,7 +52,7 @@ class PushParams(Spec):
     table_clearance: Length = 0.004
     min_step: Length = 0.010
     reach: Length = 0.03
-    min_score: Annotated[float, Field(ge=0, le=1)] = 0.02
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.005
 
 
 class PushHeuristic(PolicyBase):
