@@ -7,23 +7,20 @@ give the same scenes whatever the number of workers.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfgrasp_nodes.learning.metrics import RunResult, summarise
+from selfgrasp_nodes.learning.workers import pool as worker_pool
 from selfgrasp_nodes.types import Primitive
 
 if TYPE_CHECKING:  # the fast loop brings the simulator; workers import it themselves
     from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
     from selfgrasp_nodes.simulation.scene import Scene
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def evaluate(
         for job in todo:
             done(job, _run(job))
     else:
-        with _pool(config) as pool:
+        with worker_pool(config.workers, _initialise, config) as pool:
             futures = {pool.submit(_run, job): job for job in todo}
             try:
                 for future in as_completed(futures):
@@ -138,28 +135,6 @@ def _by_scene(config: EvaluationConfig, results: Sequence[RunResult]) -> dict[st
     return {
         "by_scene": {name: summarise([r for r in results if r.scene == name]) for name in names}
     }
-
-
-def _pool(config: EvaluationConfig) -> ProcessPoolExecutor:
-    """Worker processes with one thread each: two cores are soon oversubscribed."""
-    saved = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        pool = ProcessPoolExecutor(
-            config.workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_initialise,
-            initargs=(config,),
-        )
-        for _ in range(config.workers):  # start every worker while the variables are set
-            pool.submit(os.getpid)
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-    return pool
 
 
 _loop: FastLoop | None = None
