@@ -1,0 +1,237 @@
+"""The runner on the real world in lockstep: nothing here is a stand-in for physics."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from motion_cases import grasp, push
+
+from selfgrasp_nodes.errors import ExecutionFailed
+from selfgrasp_nodes.motion.options import load_options
+from selfgrasp_nodes.motion.program import plan_candidate
+from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
+from selfgrasp_nodes.simulation.lockstep import LockstepPort
+from selfgrasp_nodes.simulation.objects import ObjectSpec
+from selfgrasp_nodes.simulation.scene import Scene, SceneObject
+from selfgrasp_nodes.simulation.world import World
+from selfgrasp_nodes.types import OutcomeCode, PhaseCode
+
+P = PhaseCode
+X, Y = -0.5, 0.0  # the workspace's centre
+
+
+class RealTimePort(LockstepPort):
+    """At real-time factor 1: stepping waits for the wall clock."""
+
+    def _step(self, watch):
+        begin, wall = self._world.time, time.monotonic()
+        sample = super()._step(watch)
+        left = (sample.time - begin) * 1e-9 - (time.monotonic() - wall)
+        if left > 0:
+            time.sleep(left)
+        return sample
+
+
+class Cell:
+    def __init__(self, robot, planner, options, *cubes, port=LockstepPort):
+        """Cubes of 5 cm at (x, y) from the workspace's centre."""
+        self.world = World(robot)
+        objects = tuple(
+            SceneObject(ObjectSpec("cube"), (x, y, 0.026), (1, 0, 0, 0)) for x, y in cubes
+        )
+        self.world.reset(Scene("cubes", objects), 0)
+        self.world.step(100)
+        self.arm = robot.arm()
+        self.planner, self.options = planner, options
+        self.port = port(self.world)
+        self.runner = Runner(self.port, self.arm, options, planner)
+        self.heard: list[str] = []
+        self.events = RunnerEvents(
+            lambda phase: self.heard.append(phase.name),
+            lambda: self.heard.append("acted"),
+            lambda: self.heard.append("view clear"),
+        )
+
+    def q(self):
+        return self.port.sample().q
+
+    def act(self, candidate, q=None):
+        start = np.asarray(self.arm.home if q is None else q, float)
+        program = plan_candidate(self.planner, candidate, start, self.options)
+        return self.runner.act(program, self.events)
+
+    def held(self):
+        return [o.id for o in self.world.truth() if o.held_by]
+
+    def places(self):
+        return [o.world_T_object[:3, 3] for o in self.world.truth()]
+
+
+@pytest.fixture
+def cell(robot, planner, options):
+    return lambda *cubes, **rest: Cell(robot, planner, options, *cubes, **rest)
+
+
+def test_a_cube_is_grasped_lifted_and_put_into_the_bin(cell, robot):
+    c = cell((0.0, 0.05))
+    execution = c.act(grasp(X, Y + 0.05, 0.025, 0.0, 0.07, max_force=30.0))
+    assert (execution.code, execution.error) == (OutcomeCode.UNKNOWN, "")
+    assert len(c.held()) == 1 and c.runner.holds_something
+    assert c.places()[0][2] > 0.2
+    predicted = c.runner.q_end(held=True)
+    whole = c.runner.put_away()
+    np.testing.assert_allclose(c.q(), predicted, atol=0.01)
+    c.world.step(500)
+    ((x, y, _),) = c.places()
+    assert abs(x - robot.bin.center[0]) < 0.18 and abs(y - robot.bin.center[1]) < 0.15
+    codes = [p.code for p in whole.phases]
+    assert codes == [P.APPROACH, P.DESCEND, P.ACT, P.LIFT, P.CARRY, P.RELEASE]
+    assert all(p.start < p.end for p in whole.phases)
+    assert all(a.end == b.start for a, b in zip(whole.phases, whole.phases[1:], strict=False))
+    expected = ["APPROACH", "DESCEND", "ACT", "LIFT", "acted", "CARRY", "view clear", "RELEASE"]
+    assert c.heard == expected
+
+
+def test_the_trace_covers_the_try_and_shows_the_grasp(cell):
+    c = cell((0.0, 0.0))
+    execution = c.act(grasp(X, Y, 0.025, 0.0, 0.07, max_force=30.0))
+    trace = execution.trace
+    assert np.all(np.diff(trace.time) > 0) and np.diff(trace.time).max() <= 20_000_000
+    assert trace.time[0] <= execution.phase(P.APPROACH).start + 20_000_000
+    assert trace.time[-1] >= execution.phase(P.LIFT).end - 20_000_000
+    end = trace.between(execution.phase(P.LIFT).end - 60_000_000, execution.phase(P.LIFT).end)
+    assert np.median(end.width) == pytest.approx(0.05, abs=0.004)
+    assert np.median(end.force) > 15.0
+    assert len(execution.commanded) == 3
+
+
+def test_closed_on_nothing_skips_the_carry(cell, robot):
+    c = cell()
+    execution = c.act(grasp(X, Y, 0.02))
+    assert execution.code == OutcomeCode.UNKNOWN and not c.runner.holds_something
+    whole = c.runner.put_away()
+    assert [p.code for p in whole.phases][-2:] == [P.LIFT, P.HOME]
+    np.testing.assert_allclose(c.q(), robot.arm().home, atol=0.01)
+    assert c.heard[-2:] == ["HOME", "view clear"]
+
+
+def test_the_label_decides_what_is_put_away(cell):
+    c = cell()
+    c.act(grasp(X, Y, 0.02))
+    assert [p.code for p in c.runner.put_away(held=True).phases][-1] == P.RELEASE
+    c = cell((0.0, 0.0))
+    c.act(grasp(X, Y, 0.025, 0.0, 0.07, max_force=30.0))
+    assert [p.code for p in c.runner.put_away(held=False).phases][-1] == P.HOME
+
+
+def test_a_push_moves_the_cube_along_its_direction(cell):
+    c = cell((0.0, 0.0))
+    before = c.places()[0]
+    execution = c.act(push(X - 0.06, Y, 0.025, 0.0, 0.1))
+    assert execution.code == OutcomeCode.UNKNOWN
+    assert execution.trace.width[5:].max() < 0.12
+    c.runner.put_away()
+    moved = c.places()[0] - before
+    assert 0.04 < moved[0] < 0.10 and abs(moved[1]) < 0.02
+
+
+def test_what_is_in_the_way_stops_the_descent(cell, robot):
+    c = cell((0.0, 0.0))
+    # One finger comes down on the cube's top: the candidate is 5 cm off.
+    execution = c.act(grasp(X + 0.05, Y, 0.02, 0.0, 0.09))
+    assert execution.code == OutcomeCode.EXECUTION_FAILED
+    assert "in the way" in execution.error
+    assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND]
+    still = c.q()
+    c.world.step(100)
+    np.testing.assert_allclose(c.q(), still, atol=0.01)
+    # Afterwards it backs off and is ready for the next try.
+    c.runner.put_away()
+    np.testing.assert_allclose(c.q(), robot.arm().home, atol=0.01)
+    assert c.act(grasp(X, Y - 0.15, 0.02)).code == OutcomeCode.UNKNOWN
+
+
+def test_a_lower_limit_stops_it_sooner(robot, planner):
+    peaks = {}
+    for limit in (15.0, 80.0):
+        c = Cell(robot, planner, load_options(safety={"max_force": limit}), (0.0, 0.0))
+        execution = c.act(grasp(X + 0.05, Y, 0.02, 0.0, 0.09))
+        assert execution.code == OutcomeCode.EXECUTION_FAILED
+        peaks[limit] = execution.phase(P.DESCEND).end
+    assert peaks[15.0] <= peaks[80.0]
+
+
+def test_a_cancel_stops_the_arm_within_a_tenth_of_a_second(cell):
+    """At real-time factor 1, in the middle of the quickest motion."""
+    c = cell(port=RealTimePort)
+    asked: list[float] = []
+
+    def cancel():
+        time.sleep(0.45)
+        asked.append(time.monotonic())
+        c.runner.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    execution = c.act(grasp(X, Y, 0.02))
+    stopped = time.monotonic()
+    thread.join()
+    assert execution.code == OutcomeCode.CANCELLED and "cancelled" in execution.error
+    # The port returns when the arm's setpoint rests.
+    assert stopped - asked[0] < 0.1 + 0.03
+    q, qd, _ = c.world.joint_state(c.arm.name)
+    assert np.abs(qd).max() < 0.15
+    assert np.abs(q - c.arm.home).max() > 0.1
+    # Nothing moves until the cancel is cleared, not even to put away.
+    c.runner.put_away()
+    np.testing.assert_allclose(c.q(), q, atol=0.01)
+    assert c.act(grasp(X, Y, 0.02), q).code == OutcomeCode.CANCELLED
+    c.runner.clear_cancel()
+    c.runner.recover()
+    np.testing.assert_allclose(c.q(), c.arm.home, atol=0.01)
+
+
+def test_a_program_that_begins_elsewhere_is_planned_again(cell):
+    c = cell((0.0, 0.0))
+    elsewhere = np.array(c.arm.home)
+    elsewhere[0] += 0.3
+    c.world.set_arm(c.arm.name, elsewhere)
+    execution = c.act(grasp(X, Y, 0.025, 0.0, 0.07, max_force=30.0))
+    assert execution.code == OutcomeCode.UNKNOWN and c.held()
+    np.testing.assert_allclose(execution.commanded[0].positions[0], elsewhere, atol=0.005)
+
+
+def test_programs_planned_ahead_follow_without_a_gap(cell):
+    c = cell((0.0, 0.1), (0.0, -0.1))
+    first = grasp(X, Y + 0.1, 0.025, 0.0, 0.07, max_force=30.0)
+    c.act(first)
+    ahead = c.runner.q_end(held=True)
+    program = plan_candidate(
+        c.planner, grasp(X, Y - 0.1, 0.025, 0.0, 0.07, max_force=30.0), ahead, c.options
+    )
+    c.runner.put_away()
+    execution = c.runner.act(program)
+    assert execution.code == OutcomeCode.UNKNOWN and len(c.held()) == 1
+    # Nothing had to be planned again.
+    assert execution.commanded[0] is program.trajectories[0]
+
+
+class BrokenPort(LockstepPort):
+    def wait_gripper(self, watch):
+        raise ExecutionFailed("the gripper does not answer; check its cable")
+
+
+def test_a_broken_device_ends_the_try_and_is_named(cell):
+    c = cell(port=BrokenPort)
+    execution = c.act(grasp(X, Y, 0.02))
+    assert execution.code == OutcomeCode.EXECUTION_FAILED and "cable" in execution.error
+    c.world.step(round(0.1 / c.world.timestep))
+    assert not c.world.moving(c.arm.name)
+
+
+def test_a_runner_that_ran_nothing_says_so(cell):
+    with pytest.raises(ExecutionFailed, match="call act first"):
+        cell().runner.put_away()
