@@ -34,6 +34,9 @@ from selfgrasp_nodes.types import (
 BACKGROUND_FRAMES = 10
 """Pictures of the empty table that the background model learns from."""
 
+OBJECT_HEIGHT = 0.12
+"""Of the tallest object that stands in the workspace's far corner and is to be seen whole [m]."""
+
 SETTLE_SPEED = 0.01
 """Objects slower than this rest [m/s and rad/s]."""
 
@@ -113,7 +116,11 @@ class FastObserver:
         self.background = BackgroundModel()
         self.background.learn_empty([view.color for view in views])
         self._within = workspace_mask(
-            views[0].intrinsics, views[0].world_T_camera, self._workspace, views[0].depth.shape
+            views[0].intrinsics,
+            views[0].world_T_camera,
+            self._workspace,
+            views[0].depth.shape,
+            OBJECT_HEIGHT,
         )
 
 
