@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_rules import RG2, grasp, observation
+from traces import RG2, grasp, observation
 
 from selfgrasp_nodes.errors import EmptyObservation, UnknownName
 from selfgrasp_nodes.labeling.labels import Labels
