@@ -159,8 +159,8 @@ def markdown(robot: RobotSpec, rows: list[tuple[str, dict]]) -> str:
         "(bound 5 %); of the pads' force against the commanded one (5 %); of the weight under "
         "which a squeezed block slips against 2 mu F (10 %); creep of a held block in 10 s "
         "(2 mm); the tool's largest error on a fast trajectory (5 mm); processor time of one "
-        "grasp try among 10 blocks (median), and how many of the same tries ended with an object held (the "
-        "tries go straight down to the highest objects, whatever stands beside them).",
+        "grasp try among 10 blocks (median), and how many of the same tries ended with an object "
+        "held (the tries go straight down to the highest objects, whatever stands beside them).",
         "",
         "| changed | slope | force | slip | creep mm | tracking mm | try ms | steps/s | held |",
         "|-|-|-|-|-|-|-|-|-|",

@@ -14,7 +14,7 @@ import numpy as np
 import pinocchio
 
 from selfgrasp_nodes.motion.model import RobotModel
-from selfgrasp_nodes.robots import ArmSpec
+from selfgrasp_nodes.robots import ArmSpec, BinSpec
 from selfgrasp_nodes.robots.gripper import tcp_distance
 from selfgrasp_nodes.types import Heightmap, Workspace
 
@@ -24,6 +24,7 @@ PAYLOAD = "carried object"
 _WALL = 0.008  # thickness of the bin's walls and floor [m]
 _TABLE_THICKNESS = 0.5
 _TABLE_EXTENT = 4.0
+_SAMPLES = 60  # random configurations that tell which shapes overlap by construction
 _SKIN = 0.001  # the table's box begins this much below its top [m]
 
 
@@ -63,7 +64,7 @@ class CollisionChecker:
         self._payloads = {a.name: self._add_payload(a, payload) for a in robot.robot.arms}
         self._self_pairs()
         self._add_table()
-        self._add_bin()
+        self._add_bins()
         self._objects = self._add_height_field()
         self._drop_resting_contacts()
         self._modes = {
@@ -194,16 +195,19 @@ class CollisionChecker:
             )
         )
 
-    def _add_bin(self) -> None:
-        spec = self._robot.robot.bin
+    def _add_bins(self) -> None:
+        for number, spec in enumerate(self._robot.robot.bins):
+            self._add_bin(f"bin {number}" if number else "bin", spec)
+
+    def _add_bin(self, label: str, spec: BinSpec) -> None:
         (x, y), (sx, sy, height), z = spec.center, spec.size, spec.floor
         ox, oy, middle = (sx + _WALL) / 2, (sy + _WALL) / 2, z + height / 2
         walls = {
-            "bin floor": ((sx, sy, _WALL), (x, y, z - _WALL / 2)),
-            "bin wall +x": ((_WALL, sy + 2 * _WALL, height), (x + ox, y, middle)),
-            "bin wall -x": ((_WALL, sy + 2 * _WALL, height), (x - ox, y, middle)),
-            "bin wall +y": ((sx, _WALL, height), (x, y + oy, middle)),
-            "bin wall -y": ((sx, _WALL, height), (x, y - oy, middle)),
+            f"{label} floor": ((sx, sy, _WALL), (x, y, z - _WALL / 2)),
+            f"{label} wall +x": ((_WALL, sy + 2 * _WALL, height), (x + ox, y, middle)),
+            f"{label} wall -x": ((_WALL, sy + 2 * _WALL, height), (x - ox, y, middle)),
+            f"{label} wall +y": ((sx, _WALL, height), (x, y + oy, middle)),
+            f"{label} wall -y": ((sx, _WALL, height), (x, y - oy, middle)),
         }
         for name, (size, centre) in walls.items():
             self._pair_with_arms(self._add_box(name, size, np.array(centre)))
@@ -217,23 +221,28 @@ class CollisionChecker:
         return index
 
     def _drop_resting_contacts(self) -> None:
-        """Leave out pairs of the robot's own shapes that always touch.
+        """Leave out pairs of the robot's own shapes that touch by construction.
 
-        Simple shapes of neighbouring links may overlap; a pair that touches
-        both at home and ready is taken for such an overlap.
+        Simple shapes of near links overlap: a pair is left out where it touches
+        both at home and ready, or in more than half of random configurations.
         """
         home, ready = self._robot.neutral(), self._robot.neutral()
         for arm in self._robot.robot.arms:
             ready[self._robot.indices(arm.joints)] = arm.ready
-        data = self._shapes.createData()
-        touching: set[int] = set(range(len(self._shapes.collisionPairs)))
-        for q in (home, ready):
+        data, own = self._shapes.createData(), len(self._links)
+        # Copies: the list's own elements shift when one is removed.
+        pairs = [(p.first, p.second) for p in self._shapes.collisionPairs]
+
+        def touching(q: np.ndarray) -> np.ndarray:
             pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, False)
-            touching &= {i for i, r in enumerate(data.collisionResults) if r.isCollision()}
-        own = len(self._links)
-        for pair in [self._shapes.collisionPairs[i] for i in sorted(touching)]:
-            if pair.first < own and pair.second < own:
-                self._shapes.removeCollisionPair(pair)
+            return np.array([r.isCollision() for r in data.collisionResults])
+
+        rng = np.random.default_rng(0)
+        low, high = self._model.lowerPositionLimit, self._model.upperPositionLimit
+        often = np.mean([touching(rng.uniform(low, high)) for _ in range(_SAMPLES)], axis=0) > 0.5
+        for pair, drop in zip(pairs, (touching(home) & touching(ready)) | often, strict=True):
+            if drop and max(pair) < own:
+                self._shapes.removeCollisionPair(pinocchio.CollisionPair(*pair))
 
     def _data_for(self, arm: ArmSpec, contact: Contact) -> pinocchio.GeometryData:
         """Geometry data in which only the pairs that matter are active."""

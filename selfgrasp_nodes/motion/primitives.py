@@ -246,9 +246,8 @@ def grasp_steps(
     grasp = candidate.pose
     above = _above(grasp, width, gripper, options, options.grasp.approach_height, heightmap)
     lifted = _raised(grasp, options.grasp.lift_height)
-    place = geometry.grasp_pose(
-        *robot.bin.center, robot.bin.release_height, geometry.grasp_angle(grasp)
-    )
+    box = robot.bin_of(arm)
+    place = geometry.grasp_pose(*box.center, box.release_height, geometry.grasp_angle(grasp))
     return (
         Grip(PhaseCode.APPROACH, width, gripper.force_max, wait=False),
         Move(PhaseCode.APPROACH, above, width),

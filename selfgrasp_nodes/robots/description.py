@@ -164,6 +164,7 @@ class ArmSpec(Spec):
         trajectory_action: Name of its FollowJointTrajectory action.
         wrench_topic: Topic of its wrist wrench.
         hand_camera: Name of the camera on it, or empty.
+        bin: Where it drops things; the robot's bin where None.
     """
 
     name: str
@@ -178,6 +179,7 @@ class ArmSpec(Spec):
     trajectory_action: str
     wrench_topic: str
     hand_camera: str = ""
+    bin: BinSpec | None = None
     gripper: GripperSpec
 
     @model_validator(mode="after")
@@ -260,6 +262,15 @@ class RobotSpec(Spec):
             if arm.name == name:
                 return arm
         raise UnknownName("arm", name, [a.name for a in self.arms])
+
+    def bin_of(self, arm: ArmSpec) -> BinSpec:
+        """Where an arm drops what it grasped."""
+        return arm.bin or self.bin
+
+    @property
+    def bins(self) -> tuple[BinSpec, ...]:
+        """All bins of the cell, each once."""
+        return tuple(dict.fromkeys(self.bin_of(arm) for arm in self.arms))
 
     def camera(self, name: str = "") -> CameraSpec:
         """The camera of that name; the overhead camera where the name is empty."""

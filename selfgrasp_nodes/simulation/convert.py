@@ -18,6 +18,7 @@ import numpy as np
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.simulation import collada
 
 VISUAL_GROUP = 1
 COLLISION_GROUP = 3
@@ -136,14 +137,7 @@ class _Reader:
         link = self.links[name]
         self._inertia(body, link.find("inertial"))
         for element in link.findall("visual"):
-            geom = self._geom(body, element)
-            material = element.find("material")
-            color = [0.7, 0.7, 0.7, 1.0]
-            if material is not None:
-                color = self.colors.get(material.get("name", ""), color)
-            geom.rgba = color
-            geom.group = VISUAL_GROUP
-            geom.contype, geom.conaffinity, geom.density = 0, 0, 0
+            self._visual(body, element)
         for index, element in enumerate(link.findall("collision")):
             geom = self._geom(body, element, capsules=True)
             geom.name = f"{name}/{index}"
@@ -183,6 +177,26 @@ class _Reader:
                 data=[offset, multiplier] + [0.0] * 10,
             )
             self.result.mimics.append(joint.name)
+
+    def _visual(self, body: mujoco.MjsBody, element: ElementTree.Element) -> None:
+        material = element.find("material")
+        color = [0.7, 0.7, 0.7, 1.0]
+        if material is not None:
+            color = self.colors.get(material.get("name", ""), color)
+        mesh = element.find("geometry/mesh")
+        if mesh is not None and mesh.get("filename", "").lower().endswith(".dae"):
+            parts = collada.parts(Path(mesh.get("filename", "")))
+            geoms = []
+            for part in parts:
+                # MuJoCo reads no COLLADA: each part of one colour is a mesh of its own.
+                mesh.set("filename", str(part.file))
+                geoms.append((self._geom(body, element), [*(part.color or color[:3]), 1.0]))
+        else:
+            geoms = [(self._geom(body, element), color)]
+        for geom, rgba in geoms:
+            geom.rgba = rgba
+            geom.group = VISUAL_GROUP
+            geom.contype, geom.conaffinity, geom.density = 0, 0, 0
 
     def _inertia(self, body: mujoco.MjsBody, element: ElementTree.Element | None) -> None:
         body.explicitinertial = True

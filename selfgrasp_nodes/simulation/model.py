@@ -13,7 +13,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from selfgrasp_nodes.robots import ArmSpec, RobotSpec
+from selfgrasp_nodes.robots import ArmSpec, BinSpec, RobotSpec
 from selfgrasp_nodes.robots.urdf import expand_urdf
 from selfgrasp_nodes.simulation.cameras import add_camera, add_lights
 from selfgrasp_nodes.simulation.convert import VISUAL_GROUP, Converted, add_urdf
@@ -187,24 +187,32 @@ def _furniture(spec: mujoco.MjSpec, robot: RobotSpec, physics: PhysicsOptions) -
         friction=friction,
         group=3,
     )
-    wall, (x, y, height) = 0.005, robot.bin.size
-    center = np.array([*robot.bin.center, robot.bin.floor + height / 2])
+    for index, box in enumerate(robot.bins):
+        _bin(spec, f"bin_{index}", box, OBJECT_BIT | arm_bits, friction)
+    _border(spec, robot)
+
+
+def _bin(
+    spec: mujoco.MjSpec, name: str, box: BinSpec, conaffinity: int, friction: list[float]
+) -> None:
+    """Four walls on the table."""
+    wall, (x, y, height) = 0.005, box.size
+    center = np.array([*box.center, box.floor + height / 2])
     for index, (axis, sign) in enumerate(((0, 1), (0, -1), (1, 1), (1, -1))):
         half = np.array([x / 2 + wall, y / 2 + wall, height / 2])
         half[axis] = wall / 2
         offset = np.zeros(3)
-        offset[axis] = sign * (robot.bin.size[axis] + wall) / 2
+        offset[axis] = sign * (box.size[axis] + wall) / 2
         spec.worldbody.add_geom(
-            name=f"bin/{index}",
+            name=f"{name}/{index}",
             type=mujoco.mjtGeom.mjGEOM_BOX,
             pos=center + offset,
             size=half,
             contype=0,
-            conaffinity=OBJECT_BIT | arm_bits,
+            conaffinity=conaffinity,
             friction=friction,
             rgba=[0.35, 0.37, 0.4, 1],
         )
-    _border(spec, robot)
 
 
 def _border(spec: mujoco.MjSpec, robot: RobotSpec) -> None:

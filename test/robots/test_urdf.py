@@ -45,7 +45,7 @@ def ur5():
 
 
 def place(model, data, frame):
-    return data.oMf[model.getFrameId(frame)].homogeneous
+    return data.oMf[model.getFrameId(frame, pin.FrameType.BODY)].homogeneous
 
 
 def configuration(robot, model, q, width):
@@ -108,3 +108,74 @@ def test_missing_mesh_package_and_file_are_named():
     with pytest.raises(InvalidConfig, match="not_there"):
         robot = load_robot("ur5_rg2")
         expand_urdf(robot.model_copy(update={"urdf": "urdf/not_there.xacro"}))
+
+
+BAXTER_JOINTS = ("s0", "s1", "e0", "e1", "w0", "w1", "w2")
+
+
+@pytest.fixture(scope="module")
+def baxter():
+    robot = load_robot("baxter")
+    model = pin.buildModelFromXML(expand_urdf(robot))
+    return robot, model, model.createData()
+
+
+def test_baxter_moves_as_the_published_description_says(baxter):
+    """Hands of this description against those of the one that the meshes come with."""
+    robot, model, data = baxter
+    folder = package_path("package://baxter_description/urdf/baxter.urdf")
+    published = pin.buildModelFromUrdf(str(folder))
+    other = published.createData()
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        full, reference = pin.neutral(model), pin.neutral(published)
+        for arm in robot.arms:
+            for name in arm.joints:
+                angle = rng.uniform(-1, 1)
+                full[model.idx_qs[model.getJointId(name)]] = angle
+                reference[published.idx_qs[published.getJointId(name)]] = angle
+        pin.framesForwardKinematics(model, data, full)
+        pin.framesForwardKinematics(published, other, reference)
+        for side in ("left", "right"):
+            np.testing.assert_allclose(
+                place(model, data, f"{side}_hand"),
+                place(published, other, f"{side}_hand_link"),
+                atol=1e-6,
+            )
+    total = [sum(i.mass for i in m.inertias) for m in (model, published)]
+    assert total[0] == pytest.approx(total[1], rel=0.01)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("width", np.linspace(0.037, 0.075, 5))
+def test_baxters_pads_are_where_gripper_kinematics_says(baxter, side, width):
+    robot, model, data = baxter
+    gripper = robot.arm(side).gripper
+    full = pin.neutral(model)
+    joint = kinematics.joint_from_width(gripper, width)
+    for finger in ("left", "right"):
+        full[model.idx_qs[model.getJointId(f"{side}_gripper_{finger}_finger_joint")]] = joint
+    pin.framesForwardKinematics(model, data, full)
+    hand = np.linalg.inv(place(model, data, f"{side}_hand"))
+    left, right = (hand @ place(model, data, f"{side}_gripper_{f}_pad") for f in ("left", "right"))
+    assert left[1, 3] - right[1, 3] == pytest.approx(width, abs=1e-9)
+    middle = (left[:3, 3] + right[:3, 3]) / 2
+    np.testing.assert_allclose(middle, [0, 0, kinematics.tcp_distance(gripper, width)], atol=1e-9)
+
+
+def test_baxters_home_and_ready_are_mirrored_and_point_down(baxter):
+    robot, model, data = baxter
+    left, right = robot.arms
+    mirror = np.array([-1, 1, -1, 1, -1, 1, -1])
+    for pose in ("home", "ready"):
+        np.testing.assert_allclose(getattr(left, pose), mirror * getattr(right, pose))
+        full = pin.neutral(model)
+        for arm in robot.arms:
+            for name, angle in zip(arm.joints, getattr(arm, pose), strict=True):
+                full[model.idx_qs[model.getJointId(name)]] = angle
+        pin.framesForwardKinematics(model, data, full)
+        for arm in robot.arms:
+            hand = robot.world_T_base.matrix @ place(model, data, arm.tip_link)
+            assert hand[2, 2] < -0.999
+            if pose == "ready":
+                assert robot.workspace.workspace.contains(hand[0, 3], hand[1, 3])

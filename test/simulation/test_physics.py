@@ -11,13 +11,14 @@ from selfgrasp_nodes.simulation import physics_check as checks
 from selfgrasp_nodes.simulation.model import PhysicsOptions
 
 PHYSICS = PhysicsOptions()
-ROBOTS = ["ur5_rg2"]
+ROBOTS = ["ur5_rg2", "baxter"]
 ARMS = [(name, arm.name) for name in ROBOTS for arm in load_robot(name).arms]
 
 
+@pytest.mark.parametrize("robot", ROBOTS)
 @pytest.mark.parametrize("check", ["slope", "bounds", "no_magic", "joint_speeds"])
-def test_cell(check):
-    result = checks.CHECKS[check](load_robot("ur5_rg2"), PHYSICS)
+def test_cell(check, robot):
+    result = checks.CHECKS[check](load_robot(robot), PHYSICS)
     assert result.passed, result
 
 
