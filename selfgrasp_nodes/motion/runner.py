@@ -237,6 +237,18 @@ class Runner:
         if self._space is not None:
             self._space.rest(self._port.sample().q)
 
+    def move(self, segments: Sequence[Segment]) -> None:
+        """Run planned segments that belong to no try, and stay where they end.
+
+        Raises:
+            SelfGraspError: If the motion fails or is cancelled.
+        """
+        if self._space is not None:
+            self._space.enter(segments, self._is_cancelled)
+        self._run(segments)
+        if self._space is not None:
+            self._space.rest(self._port.sample().q)
+
     def cancel(self) -> None:
         """Stop the arm at once; stays in force until :meth:`clear_cancel`."""
         self._cancelled.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -12,6 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 
 from selfgrasp_nodes.errors import SelfGraspError
 from selfgrasp_nodes.nodes import qos
@@ -25,13 +27,21 @@ COMMON = (
     Param("diagnostics_period", 2.0, "Seconds between diagnostics", low=0.1, high=60.0),
 )
 
+THREADS = 16
+"""At most, for the services and actions of one node; started when needed."""
+
 
 class BaseNode(Node):
     """A node of this package.
 
     Subclasses set ``NAME`` and ``PARAMETERS`` and build their topics in their
-    own constructor. All callbacks go into :attr:`group`, a re-entrant group, so
-    that none blocks another; what needs exclusion takes a lock.
+    own constructor. All callbacks go into :attr:`group`, a re-entrant group.
+    Callbacks of topics are short and run in the executor's thread; services and
+    actions do their work in threads of the node (:meth:`serve`,
+    :meth:`offload`), so that none blocks another. What needs exclusion takes a
+    lock. (rclpy's own MultiThreadedExecutor hands every single message to
+    another thread and builds its wait set three times for it: ``bench/executors.py``
+    measures what that costs.)
 
     Attributes:
         values: The parameters' values by name, kept up to date.
@@ -79,6 +89,7 @@ class BaseNode(Node):
         self.frame: str = self.values["fixed_frame"]
         self.add_on_set_parameters_callback(lambda changes: check_change(self.table, changes))
         self.add_post_set_parameters_callback(self._take_changes)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=self.NAME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENT)
         self.every(self.values["diagnostics_period"], self._publish_diagnostics)
 
@@ -102,12 +113,45 @@ class BaseNode(Node):
             return set_error(response, error)
         return response
 
+    def serve(self, kind: Any, name: str, work: Callable[[Any, Any], None]) -> None:
+        """Offer a service.
+
+        Args:
+            kind: Service type.
+            name: Service name.
+            work: Called with request and response in a thread of the node;
+                fills the response, or raises.
+        """
+
+        async def callback(request: Any, response: Any) -> Any:
+            return await self.offload(self.answer, response, lambda: work(request, response))
+
+        self.create_service(kind, name, callback, callback_group=self.group)
+
+    def offload(self, work: Callable[..., Any], *arguments: Any) -> Future:
+        """Run work in a thread of the node; await the future in a callback."""
+        future: Future = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work(*arguments))
+            except Exception as error:
+                self.get_logger().error(traceback.format_exc())
+                future.set_exception(error)
+            executor = self.executor
+            if executor is not None:
+                executor.wake()  # the coroutine that awaits it is resumed by the next turn
+
+        self._pool.submit(run)
+        return future
+
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """(what is wrong, or empty; figures to show). Subclasses override it."""
         return "", {}
 
     def close(self) -> None:
         """Stop threads, before the node is destroyed. Subclasses extend it."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def on_change(self, changed: set[str]) -> None:
         """Called after live parameters have changed."""

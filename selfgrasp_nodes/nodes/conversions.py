@@ -333,9 +333,7 @@ def candidate(message: CandidateMsg) -> Candidate:
         primitive = Primitive(message.primitive)
     except ValueError:
         valid = ", ".join(f"{p.value} ({p.name})" for p in Primitive)
-        raise InvalidCandidate(
-            f"unknown primitive {message.primitive}; valid: {valid}"
-        ) from None
+        raise InvalidCandidate(f"unknown primitive {message.primitive}; valid: {valid}") from None
     if not math.isfinite(message.angle):
         raise InvalidCandidate(f"the candidate's angle is not finite: {message.angle}")
     return Candidate(

@@ -111,9 +111,7 @@ def encode(pixels: np.ndarray, encoding: str, header: Any = None) -> Image:
     return message
 
 
-def camera_info(
-    intrinsics: np.ndarray, width: int, height: int, header: Any = None
-) -> CameraInfo:
+def camera_info(intrinsics: np.ndarray, width: int, height: int, header: Any = None) -> CameraInfo:
     """CameraInfo of an ideal pinhole camera; ``intrinsics`` is 3 x 3."""
     k = np.asarray(intrinsics, float)
     info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 
@@ -32,8 +33,7 @@ NODES = {
 }
 """Name of a node -> (module, class)."""
 
-THREADS_PER_NODE = 6
-"""Threads are started when needed; blocked callbacks must never use up the pool."""
+_PATIENCE = 3.0  # for nodes to close [s]
 
 
 def node_class(name: str) -> type:
@@ -67,34 +67,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nodes", nargs="+", metavar="NODE", help=", ".join(NODES))
     parser.add_argument("--die-with-parent", action="store_true")
-    parser.add_argument("--threads", type=int, default=0, help="executor threads; 0 chooses")
     options = parser.parse_args(ours)
     if options.die_with_parent:
         parent = os.getppid()
         die_with_parent()
         if os.getppid() != parent:  # it died before the call above
             return 1
-    return run(options.nodes, ros, options.threads)
+    return run(options.nodes, ros)
 
 
-def run(names: Sequence[str], ros_arguments: Sequence[str] = (), threads: int = 0) -> int:
+def _end_at_last() -> None:
+    """Whatever hangs while the nodes close must not keep the process."""
+    time.sleep(_PATIENCE)
+    sys.stderr.write("error: a node did not close in time\n")
+    os._exit(1)
+
+
+def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
     """Host nodes until a signal asks to end."""
     import rclpy
-    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     # Our own handlers: rclpy's would shut the context down at once, under the
     # feet of the nodes that still want to stop the arm and close the bag.
     stop = threading.Event()
+
+    def ask_to_end(number: int, frame: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            threading.Thread(target=_end_at_last, daemon=True).start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, ask_to_end)
     rclpy.init(args=list(ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
     nodes: list = []
     code = 0
     executor = None
     try:
         classes = [node_class(name) for name in names]
-        executor = MultiThreadedExecutor(threads or THREADS_PER_NODE * len(names) + 2)
+        executor = SingleThreadedExecutor()  # see BaseNode
         for name, kind in zip(names, classes, strict=True):
             node = kind()
             nodes.append(node)
@@ -115,7 +127,7 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = (), threads: int = 
             with contextlib.suppress(Exception):
                 node.close()
         if executor is not None:
-            executor.shutdown(timeout_sec=0.5, wait_for_threads=False)
+            executor.shutdown(timeout_sec=0.5)
         for node in reversed(nodes):
             with contextlib.suppress(Exception):
                 node.destroy_node()

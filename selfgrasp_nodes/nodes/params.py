@@ -118,9 +118,7 @@ def refuse_unknown(node_name: str, given: Iterable[str], table: Sequence[Param])
     unknown = sorted(
         name
         for name in given
-        if name not in valid
-        and name not in _FOREIGN
-        and not name.startswith(_FOREIGN_PREFIXES)
+        if name not in valid and name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES)
     )
     if unknown:
         raise InvalidConfig(
@@ -156,9 +154,8 @@ def declare(node: Node, table: Sequence[Param]) -> dict[str, Any]:
         raise InvalidConfig(f"node {node.get_name()!r}: " + "; ".join(complaints))
     values: dict[str, Any] = {}
     for param in table:
-        declared = node.declare_parameter(param.name, param.default, param.descriptor())
-        value = declared.value
-        values[param.name] = list(value) if isinstance(param.default, list) else value
+        declared: Any = node.declare_parameter(param.name, param.default, param.descriptor()).value
+        values[param.name] = list(declared) if isinstance(param.default, list) else declared
     return values
 
 

@@ -1,0 +1,320 @@
+"""The one description of what runs where.
+
+``launch/*.launch.py`` turn it into launch actions, ``selfgrasp up`` starts the
+same processes where no ROS launch is installed. A description names the
+processes, the nodes in each, their parameters and remappings, and what happens
+when one dies.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from selfgrasp_nodes.errors import InvalidConfig, UnknownName
+from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots import robot_names
+
+
+class OnDeath(str, Enum):
+    """What happens to the rest when a process ends by itself."""
+
+    STOP = "stop"
+    GO_ON = "go on"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a bring-up, for ``--show-args`` and ``selfgrasp up``."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeEntry:
+    """One node: parameters on top of its file in ``config/nodes``, and remappings."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    remappings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process.
+
+    Attributes:
+        name: For messages.
+        nodes: Hosted in it.
+        on_death: What happens to the rest when it dies.
+        command: Something else than nodes of this package, e.g. ``rviz2``.
+    """
+
+    name: str
+    nodes: tuple[NodeEntry, ...] = ()
+    on_death: OnDeath = OnDeath.STOP
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a bring-up starts.
+
+    Attributes:
+        kind: ``sim``, ``robot`` or ``collect``.
+        processes: In the order in which they start.
+        environment: Variables to set.
+        arguments: The values that it was made from.
+    """
+
+    kind: str
+    processes: tuple[Process, ...]
+    environment: dict[str, str]
+    arguments: dict[str, str]
+
+    @property
+    def nodes(self) -> dict[str, NodeEntry]:
+        """All nodes by name."""
+        return {node.name: node for process in self.processes for node in process.nodes}
+
+    def commands(self, folder: Path | None = None) -> list[list[str]]:
+        """The command line of each process.
+
+        Args:
+            folder: Where the parameter files are written; a new temporary one
+                where None.
+        """
+        folder = folder or Path(tempfile.mkdtemp(prefix="selfgrasp-"))
+        return [_command(process, folder, self) for process in self.processes]
+
+
+_COMMON = (
+    Argument("robot", "ur5_rg2", "robot: a name in config/robots, or a YAML file"),
+    Argument("policy", "antipodal", "policy that chooses where to grasp and push"),
+    Argument("processes", "grouped", "one process a node, or grouped", ("grouped", "separate")),
+    Argument("record", "", "folder for the bags of what is done; empty: nothing is recorded"),
+    Argument("namespace", "", "ROS namespace of all nodes"),
+    Argument("parameters", "", "YAML file of parameters that win over config/nodes"),
+    Argument("rviz", "false", "start RViz with the project's view", ("true", "false")),
+    Argument("log_level", "info", "of all nodes", ("debug", "info", "warn", "error")),
+)
+_SIM = (
+    Argument("objects", "10", "objects dropped on the table at the start"),
+    Argument("seed", "1", "of the scene; 0 starts with an empty table"),
+    Argument("scene", "", "scene file (JSON) instead of a random drop"),
+    Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
+    Argument("stream_rate", "0.0", "pictures a second without being asked for; 0: on request"),
+)
+_ROBOT = (
+    Argument("camera", "", "namespace of the camera's topics; empty: as the robot describes it"),
+    Argument(
+        "discovery_range",
+        "SUBNET",
+        "how far the nodes are seen (ROS_AUTOMATIC_DISCOVERY_RANGE)",
+        ("LOCALHOST", "SUBNET", "SYSTEM_DEFAULT"),
+    ),
+    Argument("use_sim_time", "false", "time from /clock (Gazebo)", ("true", "false")),
+)
+_COLLECT = (
+    Argument("tries", "100", "tries to record"),
+    Argument("resume", "false", "go on with the run in the folder", ("true", "false")),
+)
+
+_BASE = {"sim": _COMMON + _SIM, "robot": _COMMON + _ROBOT}
+KINDS = ("sim", "robot", "collect")
+"""What can be brought up."""
+
+
+def arguments(kind: str) -> tuple[Argument, ...]:
+    """The arguments of a kind of bring-up.
+
+    Raises:
+        UnknownName: If there is no such kind.
+    """
+    if kind == "collect":
+        base = tuple(
+            Argument("record", "out/collect", "folder for the bags and the index of trials")
+            if a.name == "record"
+            else a
+            for a in _BASE["sim"]
+        )
+        return base + _COLLECT
+    if kind not in _BASE:
+        raise UnknownName("bring-up", kind, KINDS)
+    return _BASE[kind]
+
+
+def check_arguments(kind: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Given values over the defaults.
+
+    Raises:
+        UnknownName: If an argument or one of its choices is not known.
+    """
+    table = {argument.name: argument for argument in arguments(kind)}
+    for name, value in given.items():
+        if name not in table:
+            raise UnknownName(f"argument of 'up {kind}'", name, table)
+        if table[name].choices and value not in table[name].choices:
+            raise UnknownName(f"value of {name}", value, table[name].choices)
+    return {name: str(given.get(name, argument.default)) for name, argument in table.items()}
+
+
+def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
+    """The description of a bring-up.
+
+    Args:
+        kind: One of :data:`KINDS`.
+        given: Arguments that differ from their defaults.
+
+    Raises:
+        UnknownName: If a name or a choice is not known.
+        InvalidConfig: If a number is none.
+    """
+    values = check_arguments(kind, given or {})
+    if not Path(values["robot"]).is_file() and values["robot"] not in robot_names():
+        raise UnknownName("robot", values["robot"], robot_names())
+    simulated = kind in ("sim", "collect")
+    nodes = _nodes(kind, values, simulated)
+    processes = [
+        Process(name, tuple(nodes[n] for n in names if n in nodes), on_death)
+        for name, names, on_death in _groups(values["processes"], list(nodes), kind)
+    ]
+    processes = [process for process in processes if process.nodes]
+    if values["rviz"] == "true":
+        view = str(share_dir() / "config" / "rviz" / "selfgrasp.rviz")
+        processes.append(Process("rviz", on_death=OnDeath.GO_ON, command=("rviz2", "-d", view)))
+    environment = {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": values.get("discovery_range", "LOCALHOST"),
+        # Small matrices: more threads than this only take the cores from each other.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    return Description(kind, tuple(processes), environment, values)
+
+
+def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, NodeEntry]:
+    """All nodes with their parameters, in the order in which they start."""
+    camera = values.get("camera", "")
+    use_sim_time = simulated or values.get("use_sim_time") == "true"
+    common = {"robot": values["robot"], "use_sim_time": use_sim_time}
+    camera_parameter = {"camera_namespace": camera} if camera else {}
+    special: dict[str, dict[str, Any]] = {
+        "sim": {},
+        "heightmap": dict(camera_parameter),
+        "roi": dict(camera_parameter),
+        "policy": {"policy": values["policy"]},
+        "motion": {},
+        "label": {},
+        "recorder": {"uri": values["record"], "record_at_start": kind != "collect"},
+        "picker": {"record": bool(values["record"]), "simulated": simulated},
+    }
+    if simulated:
+        special["sim"] = {
+            "objects": _integer(values, "objects"),
+            "seed": _integer(values, "seed"),
+            "scene": values["scene"],
+            "real_time_factor": _number(values, "real_time_factor"),
+            "stream_rate": _number(values, "stream_rate"),
+        }
+    else:
+        del special["sim"]
+    if not values["record"]:
+        del special["recorder"]
+    if kind == "collect":
+        special["picker"] |= {
+            "collect_tries": _integer(values, "tries"),
+            "collect_resume": values["resume"] == "true",
+            "collect_objects": _integer(values, "objects"),
+            "collect_seed": _integer(values, "seed"),
+            "collect_uri": values["record"],
+        }
+    return {name: NodeEntry(name, {**common, **more}) for name, more in special.items()}
+
+
+# On two cores: the simulator alone, then what works between two images, the
+# policy (the only one with a network), motion, and what waits for the others.
+_GROUPED = (
+    ("sim", ("sim",), OnDeath.STOP),
+    ("perception", ("heightmap", "roi", "label"), OnDeath.STOP),
+    ("policy", ("policy",), OnDeath.STOP),
+    ("motion", ("motion",), OnDeath.STOP),
+    ("picker", ("picker", "recorder"), OnDeath.STOP),
+)
+# Picking goes on without these two; a night's recording does not without its recorder.
+_OPTIONAL = ("roi", "recorder")
+
+
+def _groups(
+    mode: str, names: Sequence[str], kind: str
+) -> list[tuple[str, tuple[str, ...], OnDeath]]:
+    if mode == "grouped":
+        return list(_GROUPED)
+    optional = ("roi",) if kind == "collect" else _OPTIONAL
+    return [(name, (name,), OnDeath.GO_ON if name in optional else OnDeath.STOP) for name in names]
+
+
+def _command(process: Process, folder: Path, description: Description) -> list[str]:
+    if process.command:
+        return list(process.command)
+    values = description.arguments
+    command = [sys.executable, "-m", "selfgrasp_nodes.nodes.main"]
+    command += [node.name for node in process.nodes] + ["--ros-args"]
+    command += ["--log-level", values["log_level"]]
+    if values["namespace"]:
+        command += ["-r", f"__ns:=/{values['namespace'].strip('/')}"]
+    for node in process.nodes:
+        command += ["--params-file", str(parameter_file(node, folder))]
+        for source, target in node.remappings.items():
+            command += ["-r", f"{node.name}:{source}:={target}"]
+    if values["parameters"]:
+        if not Path(values["parameters"]).is_file():
+            raise InvalidConfig(f"parameter file {values['parameters']!r} does not exist")
+        command += ["--params-file", os.path.abspath(values["parameters"])]
+    return command
+
+
+def parameter_file(node: NodeEntry, folder: Path) -> Path:
+    """Write a node's parameters: those of its file in ``config/nodes``, then its own.
+
+    Raises:
+        InvalidConfig: If the shipped file cannot be read.
+    """
+    shipped = share_dir() / "config" / "nodes" / f"{node.name}.yaml"
+    parameters: dict[str, Any] = {}
+    if shipped.is_file():
+        try:
+            content = yaml.safe_load(shipped.read_text()) or {}
+            for section in content.values():
+                parameters.update(section["ros__parameters"] or {})
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            raise InvalidConfig(f"{shipped} is not a ROS parameter file: {error!r}") from error
+    parameters.update(node.parameters)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{node.name}.yaml"
+    path.write_text(yaml.safe_dump({f"/**/{node.name}": {"ros__parameters": parameters}}))
+    return path
+
+
+def _integer(values: dict[str, str], name: str) -> int:
+    try:
+        return int(values[name])
+    except ValueError:
+        raise InvalidConfig(f"{name} must be an integer, not {values[name]!r}") from None
+
+
+def _number(values: dict[str, str], name: str) -> float:
+    try:
+        return float(values[name])
+    except ValueError:
+        raise InvalidConfig(f"{name} must be a number, not {values[name]!r}") from None

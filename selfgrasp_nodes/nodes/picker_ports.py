@@ -1,0 +1,224 @@
+"""The trial sequence's ports over ROS: observer, proposer, labeler, store, clock."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.action import ActionClient
+from selfgrasp.action import MoveArm
+from selfgrasp.msg import Observation as ObservationMsg
+from selfgrasp.msg import Trial as TrialMsg
+from selfgrasp.srv import Capture, Label, Plan, StoreTrial
+
+from selfgrasp_nodes.errors import EmptyObservation, PlanningFailed, StorageError
+from selfgrasp_nodes.labeling.rules import GraspRule
+from selfgrasp_nodes.nodes import conversions, qos, trial_messages
+from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.nodes.status import check
+from selfgrasp_nodes.nodes.waiting import call, wait
+from selfgrasp_nodes.types import (
+    Candidate,
+    Execution,
+    Observation,
+    Outcome,
+    Primitive,
+    Trial,
+)
+
+_KEPT = 4
+
+
+class RosClock:
+    """Time of the graph."""
+
+    def __init__(self, node: BaseNode):
+        self._node = node
+
+    def now(self) -> int:
+        """Nanoseconds."""
+        return self._node.now()
+
+
+class RosObserver:
+    """The heightmap node's capture service."""
+
+    def __init__(self, node: BaseNode):
+        self._node = node
+        self._capture: Any = node.create_client(Capture, "capture", callback_group=node.group)
+        self._mover: Any = ActionClient(node, MoveArm, "move_arm", callback_group=node.group)
+        self._messages: OrderedDict[str, ObservationMsg] = OrderedDict()
+
+    def message(self, observation: Observation) -> ObservationMsg:
+        """The message that an observation came in."""
+        if observation.id in self._messages:
+            return self._messages[observation.id]
+        frames = {camera.name: camera.frame for camera in self._node.robot.cameras}
+        return conversions.observation_message(observation, self._node.frame, frames)
+
+    def observe(self) -> Observation:
+        """See ``ports.Observer``."""
+        return self._take(Capture.Request(require_arm_clear=True))
+
+    def look(self, before: Observation, arm: str, world_T_camera: np.ndarray) -> Observation:
+        """See ``ports.Observer``."""
+        timeout = self._node.values["action_timeout"]
+        camera = self._node.robot.arm(arm).hand_camera
+        goal = MoveArm.Goal(arm=arm, target=MoveArm.Goal.LOOK, camera=camera)
+        goal.camera_pose = conversions.pose_stamped(world_T_camera, self._node.frame)
+        handle = wait(self._mover.send_goal_async(goal), 5.0, "the answer of move_arm")
+        if not handle.accepted:
+            raise PlanningFailed("move_arm refused to look")
+        check(wait(handle.get_result_async(), timeout, "the end of the look").result)
+        hand = self._take(Capture.Request(cameras=[camera]), keep=False)
+        merged = Observation(
+            hand.id,
+            max(hand.stamp, before.stamp),
+            {**before.views, **hand.views},
+            before.heightmap,
+            before.regions,
+        )
+        message = self._messages.get(before.id)
+        frames = {item.name: item.frame for item in self._node.robot.cameras}
+        self._keep(
+            conversions.observation_message(merged, self._node.frame, frames)
+            if message is None
+            else _with_views(message, merged, self._node.frame, frames)
+        )
+        return merged
+
+    def _take(self, request: Capture.Request, keep: bool = True) -> Observation:
+        answer = check(call(self._capture, request, self._node.values["service_timeout"]))
+        if keep:
+            self._keep(answer.observation)
+        return conversions.observation(answer.observation)
+
+    def _keep(self, message: ObservationMsg) -> None:
+        self._messages[message.observation_id] = message
+        while len(self._messages) > _KEPT:
+            self._messages.popitem(last=False)
+
+
+def _with_views(
+    before: ObservationMsg, merged: Observation, fixed: str, frames: dict[str, str]
+) -> ObservationMsg:
+    """The message of an observation, with the views that were added to it."""
+    known = {view.camera for view in before.views}
+    more = [
+        conversions.view_message(view, fixed, frames[name])
+        for name, view in merged.views.items()
+        if name not in known
+    ]
+    return ObservationMsg(
+        header=conversions.header(fixed, merged.stamp),
+        observation_id=merged.id,
+        views=[*before.views, *more],
+        heightmap=before.heightmap,
+        regions=before.regions,
+    )
+
+
+class RosProposer:
+    """The policy node's plan service."""
+
+    def __init__(self, node: BaseNode, observer: RosObserver, policy: str = "", arm: str = ""):
+        self._node, self._observer = node, observer
+        self._policy, self._arm = policy, arm
+        self._plan: Any = node.create_client(Plan, "plan", callback_group=node.group)
+        self._sees_from_hand = any(item.hand_camera for item in node.robot.arms)
+
+    def propose(
+        self,
+        observation: Observation,
+        seed: int,
+        primitives: Sequence[Primitive],
+        avoid: Sequence[Candidate] = (),
+    ) -> Sequence[Candidate]:
+        """See ``ports.Proposer``."""
+        request = self._request(observation, seed)
+        request.primitives = [int(p) for p in primitives]
+        request.avoid = [conversions.candidate_message(c, self._node.frame) for c in avoid]
+        try:
+            answer = check(call(self._plan, request, self._node.values["service_timeout"]))
+        except EmptyObservation:
+            return ()
+        return [conversions.candidate(item) for item in answer.candidates]
+
+    def look_pose(self, observation: Observation, seed: int) -> tuple[str, np.ndarray] | None:
+        """See ``ports.Proposer``."""
+        if not self._sees_from_hand:
+            return None
+        request = self._request(observation, seed)
+        answer = call(self._plan, request, self._node.values["service_timeout"])
+        if not (answer.success and answer.look_required):
+            return None
+        return answer.look_arm, conversions.pose(answer.look_pose.pose)
+
+    def _request(self, observation: Observation, seed: int) -> Plan.Request:
+        return Plan.Request(
+            policy=self._policy,
+            arm=self._arm,
+            observation=[self._observer.message(observation)],
+            seed=seed,
+        )
+
+
+class RosLabeler:
+    """The label node's service; changes of the table are compared here."""
+
+    def __init__(self, node: BaseNode, observer: RosObserver):
+        self._node, self._observer = node, observer
+        self._label: Any = node.create_client(Label, "label", callback_group=node.group)
+        self._rule = GraspRule()
+
+    def label(
+        self, execution: Execution, before: Observation, after: Observation | None
+    ) -> Outcome:
+        """See ``ports.Labeler``."""
+        request = Label.Request(
+            trial_id=execution.candidate.id,
+            candidate=conversions.candidate_message(execution.candidate, self._node.frame),
+            phases=[trial_messages.phase_message(item) for item in execution.phases],
+        )
+        if execution.candidate.primitive == Primitive.PUSH and after is not None:
+            request.before = self._observer.message(before).heightmap
+            request.after = self._observer.message(after).heightmap
+        answer = check(call(self._label, request, self._node.values["service_timeout"]))
+        return conversions.outcome(answer.outcome)
+
+    def changed(self, before: Observation, after: Observation) -> tuple[bool, float]:
+        """See ``ports.Labeler``."""
+        return self._rule.changed(before, after)
+
+
+class RosStore:
+    """The trials topic, and the recorder's service where trials are recorded."""
+
+    def __init__(self, node: BaseNode):
+        self._node = node
+        self._topic = node.create_publisher(TrialMsg, "trials", qos.EVENT)
+        self._store: Any = node.create_client(StoreTrial, "store_trial", callback_group=node.group)
+        self.record = False
+        self.bag_uri = ""
+
+    def store(self, trial: Trial) -> None:
+        """See ``ports.Store``."""
+        arm = self._node.robot.arm(trial.candidate.arm)
+        message = trial_messages.trial_message(
+            trial, self._node.frame, self._node.now(), arm.joints
+        )
+        if self.record:
+            timeout = self._node.values["store_timeout"]
+            answer = call(self._store, StoreTrial.Request(trial=message), timeout)
+            if not answer.success:
+                raise StorageError(f"trial {trial.trial_id} is not stored: {answer.message}")
+            self.bag_uri = message.bag_uri = answer.bag_uri
+        self._topic.publish(message)
+
+
+def notes(**values: object) -> str:
+    """Free values of a trial, as JSON."""
+    return json.dumps(values)

@@ -1,0 +1,163 @@
+"""Ranked candidates as a service, and what the policy sees as topics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from selfgrasp.msg import Candidates as CandidatesMsg
+from selfgrasp.msg import Observation as ObservationMsg
+from selfgrasp.srv import Capture, LoadCheckpoint, Plan
+from visualization_msgs.msg import MarkerArray
+
+from selfgrasp_nodes.errors import EmptyObservation, InvalidCandidate, UnknownName
+from selfgrasp_nodes.nodes import conversions, qos
+from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.nodes.markers import candidate_markers
+from selfgrasp_nodes.nodes.params import Param
+from selfgrasp_nodes.nodes.status import check, set_ok
+from selfgrasp_nodes.nodes.waiting import call
+from selfgrasp_nodes.policies.base import Policy
+from selfgrasp_nodes.policies.registry import make_policy, policy_names
+from selfgrasp_nodes.types import Candidate, Observation, Primitive
+
+
+class PolicyNode(BaseNode):
+    """An observation in, ranked candidates out. Never simulator truth."""
+
+    NAME = "policy"
+    PARAMETERS = (
+        Param("policy", "antipodal", "Used where a request names none"),
+        Param("policy_file", "", "YAML of the policies' parameters; empty: config/policies.yaml"),
+        Param("max_candidates", 10, "Where a request names no number", low=1, high=1000),
+        Param("timeout", 8.0, "Wall-clock limit for an observation [s]", low=0.1, high=60.0),
+    )
+
+    def __init__(self, **options: Any):
+        """Build the default policy, so that a wrong name is refused at once."""
+        super().__init__(**options)
+        self._policies: dict[tuple[str, str], Policy] = {}
+        self._lock = threading.Lock()
+        self.policy(self.values["policy"], "")
+        self._topic = self.create_publisher(CandidatesMsg, "candidates", qos.LATCHED)
+        self._markers = self.create_publisher(MarkerArray, "candidates/markers", qos.LATCHED)
+        self._capture: Any = self.create_client(Capture, "capture", callback_group=self.group)
+        self._plans, self._last_ms = 0, float("nan")
+        self.serve(Plan, "plan", self._plan)
+        self.serve(LoadCheckpoint, "load_checkpoint", self._load)
+
+    def diagnose(self) -> tuple[str, dict[str, object]]:
+        """How many plans, and how long the last one took."""
+        return "", {
+            "policy": self.values["policy"],
+            "plans": self._plans,
+            "inference_ms": self._last_ms,
+        }
+
+    def policy(self, name: str, arm: str) -> Policy:
+        """A policy by name, built once.
+
+        Raises:
+            UnknownName: If there is none, or no such arm.
+        """
+        with self._lock:
+            key = (name or self.values["policy"], arm)
+            if key not in self._policies:
+                file = self.values["policy_file"] or None
+                self._policies[key] = make_policy(key[0], self.robot, arm=arm, config=file)
+            return self._policies[key]
+
+    def _plan(self, request: Plan.Request, response: Plan.Response) -> None:
+        policy = self.policy(request.policy, request.arm)
+        observation = self._observation(request)
+        response.observation_id = observation.id
+        seed = int(request.seed)
+        look = policy.look_pose(observation, seed) if _lacks_view(policy, observation) else None
+        if look is not None:
+            response.look_required = True
+            response.look_arm = look[0]
+            response.look_pose = conversions.pose_stamped(look[1], self.frame, observation.stamp)
+            set_ok(response, "take the view from look_pose first, then ask again")
+            return
+        primitives = [self._primitive(p) for p in request.primitives] or policy.primitives
+        count = request.max_candidates or self.values["max_candidates"]
+        avoid = [conversions.candidate(item) for item in request.avoid]
+        begun = time.perf_counter()
+        candidates = policy.propose(observation, seed, count, tuple(primitives), avoid)
+        spent = time.perf_counter() - begun
+        if request.use_roi:
+            candidates = [c for c in candidates if _inside(c, request.roi)]
+        response.inference_time = conversions.duration_message(spent)
+        response.candidates = [
+            conversions.candidate_message(c, self.frame, observation.stamp) for c in candidates
+        ]
+        self._plans, self._last_ms = self._plans + 1, spent * 1e3
+        self._publish(observation, policy.name, candidates, response)
+        if not candidates:
+            raise EmptyObservation(
+                f"policy {policy.name!r} found nothing to act on in observation "
+                f"{observation.id!r}; the table is empty, or what lies there is out of reach "
+                "for this gripper"
+            )
+        set_ok(response)
+
+    def _observation(self, request: Plan.Request) -> Observation:
+        """The one given, or a capture that is young enough."""
+        if request.observation:
+            return conversions.observation(request.observation[0])
+        answer = call(
+            self._capture, Capture.Request(max_age=request.max_age), self.values["timeout"]
+        )
+        message: ObservationMsg = check(answer).observation
+        return conversions.observation(message)
+
+    def _publish(
+        self,
+        observation: Observation,
+        policy: str,
+        candidates: list[Candidate],
+        response: Plan.Response,
+    ) -> None:
+        head = conversions.header(self.frame, observation.stamp)
+        self._topic.publish(
+            CandidatesMsg(
+                header=head,
+                observation_id=observation.id,
+                policy=policy,
+                candidates=response.candidates,
+            )
+        )
+        if self._markers.get_subscription_count():
+            self._markers.publish(candidate_markers(candidates, self.robot, head))
+
+    def _load(self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response) -> None:
+        policy = self.policy(request.policy, "")
+        load = getattr(policy, "load_checkpoint", None)
+        if load is None:
+            learnt = [n for n in policy_names() if hasattr(self.policy(n, ""), "load_checkpoint")]
+            raise UnknownName("learnt policy (others have no checkpoint)", policy.name, learnt)
+        response.card = load(request.path, request.digest)
+        set_ok(response)
+
+    @staticmethod
+    def _primitive(value: int) -> Primitive:
+        try:
+            return Primitive(value)
+        except ValueError:
+            valid = ", ".join(f"{p.value} ({p.name})" for p in Primitive)
+            raise InvalidCandidate(f"unknown primitive {value}; valid: {valid}") from None
+
+
+def _lacks_view(policy: Policy, observation: Observation) -> bool:
+    """Whether no hand camera's view has been added to the observation yet."""
+    hands = {arm.hand_camera for arm in policy.robot.arms if arm.hand_camera}  # type: ignore[attr-defined]
+    return not hands & set(observation.views)
+
+
+def _inside(candidate: Candidate, box: Any) -> bool:
+    u, v = candidate.pixel
+    return bool(
+        box.x_offset <= u < box.x_offset + box.width
+        and box.y_offset <= v < box.y_offset + box.height
+    )

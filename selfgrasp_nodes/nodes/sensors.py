@@ -1,0 +1,143 @@
+"""What an arm's sensors say, joined from its topics into samples on one time base."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import WrenchStamped
+from selfgrasp.msg import GripperState
+from sensor_msgs.msg import JointState
+
+from selfgrasp_nodes.motion.port import ArmSample
+from selfgrasp_nodes.nodes import conversions, qos
+from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.robots import ArmSpec
+from selfgrasp_nodes.robots.gripper import width_from_joint, width_per_joint
+from selfgrasp_nodes.types import SensorTrace
+
+_NAN6 = np.full(6, np.nan)
+
+
+class ArmSensors:
+    """One arm's joint states, gripper and wrench.
+
+    Each joint state makes a sample, with the newest gripper state and wrench at
+    that time. Where no gripper state is published, opening and force are
+    computed from the gripper's joint.
+
+    Args:
+        node: Whose executor hears the topics.
+        arm: The arm.
+        history: How much is kept [s]; 0 keeps the newest sample only.
+    """
+
+    def __init__(self, node: BaseNode, arm: ArmSpec, history: float = 0.0):
+        self.arm = arm
+        self.newest: ArmSample | None = None
+        self._samples: deque[ArmSample] = deque()
+        self._history = round(history * 1e9)
+        self._order: tuple[tuple[str, ...], list[int], int] | None = None
+        self._fingers: tuple[float, float] | None = None
+        self._wrench = _NAN6
+        self._changed = threading.Condition()
+
+        def subscribe(kind: type, topic: str, take: Any) -> None:
+            node.create_subscription(kind, topic, take, qos.STATE, callback_group=node.group)
+
+        # In the order in which the simulation publishes them: the joints complete a sample.
+        subscribe(GripperState, f"{arm.name}/gripper/state", self._take_gripper)
+        subscribe(WrenchStamped, arm.wrench_topic, self._take_wrench)
+        subscribe(JointState, "joint_states", self._take_joints)
+
+    def wait_newer(
+        self, than: int, timeout: float, stop: threading.Event | None = None
+    ) -> ArmSample | None:
+        """The newest sample if it is newer than a time [ns].
+
+        None after ``timeout`` [s], or as soon as ``stop`` is set and :meth:`wake` called.
+        """
+
+        def over() -> bool:
+            stopped = stop is not None and stop.is_set()
+            return stopped or (self.newest is not None and self.newest.time > than)
+
+        with self._changed:
+            self._changed.wait_for(over, timeout)
+            sample = self.newest
+        return sample if sample is not None and sample.time > than else None
+
+    def wake(self) -> None:
+        """Let those who wait look at their ``stop`` event."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def trace(self, start: int, end: int) -> SensorTrace | None:
+        """The samples with start <= time <= end [ns]; None where there is none."""
+        with self._changed:
+            kept = [s for s in self._samples if start <= s.time <= end]
+        if not kept:
+            return None
+        return SensorTrace(
+            np.array([s.time for s in kept], np.int64),
+            np.array([s.width for s in kept]),
+            np.array([s.force for s in kept]),
+            np.array([s.wrench for s in kept]),
+            np.array([s.q for s in kept]),
+            np.array([s.effort for s in kept]),
+        )
+
+    def _take_gripper(self, message: GripperState) -> None:
+        self._fingers = (message.width, message.force)
+
+    def _take_wrench(self, message: WrenchStamped) -> None:
+        f, t = message.wrench.force, message.wrench.torque
+        self._wrench = np.array([f.x, f.y, f.z, t.x, t.y, t.z])
+
+    def _take_joints(self, message: JointState) -> None:
+        names = tuple(message.name)
+        if self._order is None or self._order[0] != names:
+            if any(joint not in names for joint in self.arm.joints):
+                return  # joint states of another device on the same topic
+            gripper = self.arm.gripper.joint
+            finger = names.index(gripper) if gripper in names else -1
+            self._order = (names, [names.index(joint) for joint in self.arm.joints], finger)
+        _, order, finger = self._order
+        position = np.asarray(message.position)
+        has_effort = len(message.effort) == len(names)
+        effort = np.asarray(message.effort) if has_effort else np.full(len(names), np.nan)
+        width, force = self._opening(position, effort, finger)
+        sample = ArmSample(
+            conversions.stamp(message.header.stamp),
+            position[order],
+            effort[order],
+            width,
+            force,
+            self._wrench,
+        )
+        with self._changed:
+            if self.newest is not None and sample.time < self.newest.time - 1_000_000_000:
+                self._samples.clear()  # time jumped back: the simulation was restarted
+            self.newest = sample
+            if self._history:
+                self._samples.append(sample)
+                while sample.time - self._samples[0].time > self._history:
+                    self._samples.popleft()
+            self._changed.notify_all()
+
+    def _opening(
+        self, position: np.ndarray, effort: np.ndarray, finger: int
+    ) -> tuple[float, float]:
+        """Opening [m] and force [N]."""
+        if self._fingers is not None:
+            return self._fingers
+        gripper = self.arm.gripper
+        if finger < 0:
+            return float("nan"), float("nan")
+        width = float(width_from_joint(gripper, float(position[finger])))
+        width = min(max(width, gripper.width_min), gripper.width_max)
+        if not gripper.measures_force:
+            return width, float("nan")
+        return width, abs(float(effort[finger]) / width_per_joint(gripper, width))
