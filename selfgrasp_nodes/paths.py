@@ -7,6 +7,7 @@ the package's share folder.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from selfgrasp_nodes.errors import InvalidConfig
@@ -23,7 +24,8 @@ def share_dir() -> Path:
     source = Path(__file__).resolve().parent.parent
     if (source / "package.xml").is_file() and (source / "config").is_dir():
         return source
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+    # The last one serves `pip install`, before its environment is entered.
+    for prefix in [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]:
         share = Path(prefix) / "share" / PACKAGE
         if prefix and (share / "config").is_dir():
             return share

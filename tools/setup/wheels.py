@@ -8,13 +8,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from console import Console, SetupError
+from console import Console
 from interpreter import Interpreter
 from steps import Step, digest
-
-# Where the ROS wheels' CMake files point: folders of the machine they were built on.
-_BAKED_NUMPY = re.compile(r"/opt/python/[^;\"]*?/site-packages/numpy/(?:_core|core)/include")
-_BAKED_HEADERS = re.compile(r"/opt/python/[^;\"]*?/include/python3\.\d+")
 
 
 def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
@@ -48,7 +44,8 @@ def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Co
     def run() -> None:
         _install(files, venv, interpreter, console)
         if not interpreter.distribution:
-            _replace_baked_paths(venv, interpreter, console)
+            repair = [venv / "bin" / "python", root / "tools" / "setup" / "repair_wheels.py"]
+            console.run(repair, _clean(os.environ, interpreter))
 
     return Step(
         "libraries",
@@ -108,19 +105,3 @@ def _clean(environment: Mapping[str, str], interpreter: Interpreter) -> dict[str
     """Without a PYTHONPATH that would hide the environment's own packages."""
     dropped = () if interpreter.distribution else ("PYTHONPATH", "PYTHONHOME")
     return {k: v for k, v in environment.items() if k not in dropped}
-
-
-def _replace_baked_paths(venv: Path, interpreter: Interpreter, console: Console) -> None:
-    code = "import numpy; print(numpy.get_include())"
-    output = console.run([venv / "bin" / "python", "-c", code], _clean(os.environ, interpreter))
-    numpy_headers = output.strip().splitlines()[-1]
-    if not (interpreter.headers / "Python.h").is_file():
-        raise SetupError(
-            f"{interpreter.headers}/Python.h is missing: install python{interpreter.minor}-dev"
-        )
-    for file in venv.glob("share/*/cmake/*generator_pyExport.cmake"):
-        text = file.read_text()
-        fixed = _BAKED_NUMPY.sub(numpy_headers, text)
-        fixed = _BAKED_HEADERS.sub(str(interpreter.headers), fixed)
-        if fixed != text:
-            file.write_text(fixed)
