@@ -66,12 +66,17 @@ def physics_checks(robot: RobotSpec, physics: PhysicsOptions | None = None) -> l
 def _world(robot: RobotSpec, physics: PhysicsOptions, *objects: ObjectSpec) -> World:
     """A noiseless world with objects in a row on the table, at rest."""
     world = World(robot, WorldOptions(physics=physics, noise=False))
+    _place(world, *objects)
+    return world
+
+
+def _place(world: World, *objects: ObjectSpec) -> None:
+    """Begin anew with objects in a row on the table."""
     placed = tuple(
         SceneObject(spec, (0.0, 0.15 * i, spec.size[2] / 2), (1.0, 0.0, 0.0, 0.0))
         for i, spec in enumerate(objects)
     )
     world.reset(Scene("check", placed), 0)
-    return world
 
 
 def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
@@ -81,6 +86,7 @@ def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
     the smallest, middle and largest friction of the objects.
     """
     worst, detail = 0.0, []
+    world = World(robot, WorldOptions(physics=physics, noise=False))
     for friction in (FRICTION_RANGE[0], float(np.mean(FRICTION_RANGE)), FRICTION_RANGE[1]):
         mu = friction * physics.friction_scale
         for heading in (0.0, np.pi / 4):
@@ -88,7 +94,7 @@ def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
             low, high = 0.8 * expected, 1.2 * expected
             while high - low > 0.004 * expected:
                 middle = (low + high) / 2
-                if _slides(robot, physics, friction, middle, heading):
+                if _slides(world, friction, middle, heading):
                     high = middle
                 else:
                     low = middle
@@ -98,12 +104,10 @@ def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
     return Check("slope angle against atan(mu)", worst, 0.05, "", "; ".join(detail))
 
 
-def _slides(
-    robot: RobotSpec, physics: PhysicsOptions, friction: float, angle: float, heading: float
-) -> bool:
+def _slides(world: World, friction: float, angle: float, heading: float) -> bool:
     """Whether a flat block gathers speed on a slope."""
     # The flattest block: it slides before it tips, whatever the friction.
-    world = _world(robot, physics, ObjectSpec("plank", friction=friction))
+    _place(world, ObjectSpec("plank", friction=friction))
     model, data = world.model, world.data
     model.opt.gravity[:] = GRAVITY * np.array(
         [np.sin(angle) * np.cos(heading), np.sin(angle) * np.sin(heading), -np.cos(angle)]
