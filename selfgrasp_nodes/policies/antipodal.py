@@ -138,7 +138,7 @@ class Antipodal(PolicyBase):
         straight = np.exp(-((found.bow / 0.003) ** 2))
         steep = np.clip(1 - (found.tilt / p.max_tilt) ** 2, 0, 1)
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
-        covered = np.clip(0.4 + 0.7 * found.cover, 0, 1)
+        covered = np.clip(1.3 * found.cover, 0, 1)
         room = 0.7 + 0.3 * np.clip(found.gap / max(p.clearances), 0, 1)
         # A narrow strip beside something hidden is seldom the whole object.
         narrow = np.clip((0.035 - found.contact) / 0.015, 0, 1)

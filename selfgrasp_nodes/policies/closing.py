@@ -20,7 +20,7 @@ STEP = 0.002  # along u [m]
 HALF = 0.084  # half the patch along u [m]
 SPAN = 0.060  # how far along v the object is followed [m]
 SPAN_STEP = 0.003
-MIN_COVER = 0.4  # share of the pads' width
+MIN_COVER = 0.1  # share of the pads' width
 NOISE = 0.004  # what sensors may err in height [m]
 
 

@@ -32,9 +32,9 @@ class Surface:
             nothing was seen [m].
         hidden: (R, C) float32 height up to which something unseen may stand;
             0 where the cell was seen [m].
-        obstacle: (R, C) float32 ``height`` and, where little was seen, also the
-            single points that it leaves out as outliers: what fingers must
-            keep away from [m].
+        obstacle: (R, C) float32 what fingers must keep away from [m]: ``height``,
+            the lone points that it leaves out as outliers, and what probably
+            continues where it is hidden.
         color: (R, C, 3) uint8 RGB.
     """
 
@@ -94,6 +94,33 @@ def sparse_points(heightmap: Heightmap) -> np.ndarray:
     density = cv2.boxFilter(valid, -1, (5, 5), borderType=cv2.BORDER_REPLICATE)
     lone = np.where(heightmap.valid & (density < 0.35), heightmap.height, 0)
     return cv2.dilate(lone.astype(np.float32), np.ones((3, 3), np.uint8))
+
+
+def continued(height: np.ndarray, hidden: np.ndarray, cell: float) -> np.ndarray:
+    """Where things that are seen in part probably continue out of sight.
+
+    A flat top that ends at a hidden cell, lower than what may stand there,
+    goes on for another 3 cm; had it ended, its end would be seen.
+
+    Args:
+        height: (R, C) measured [m].
+        hidden: (R, C) bound of what is hidden [m].
+        cell: Edge of a cell [m].
+
+    Returns:
+        (R, C) float32 [m]; 0 where nothing is expected.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    flat = cv2.dilate(height, kernel) - cv2.erode(height, kernel) < LEVEL_STEP
+    size = 2 * round(0.03 / cell) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    expected = np.zeros_like(height)
+    for low in np.arange(2 * LEVEL_STEP, float(hidden.max()), LEVEL_STEP):
+        layer = flat & (height >= low) & (height < low + LEVEL_STEP)
+        if layer.any():
+            near = cv2.dilate(layer.astype(np.uint8), disc).astype(bool)
+            expected[near & (hidden >= low + LEVEL_STEP)] = low + LEVEL_STEP
+    return expected
 
 
 def hidden_bound(
@@ -177,6 +204,8 @@ def build_surface(
         bound[r, c], beyond[r, c] = hidden_bound(views, centers, levels)
     elif len(r):
         bound = np.where(unseen, _near_max(height, factor, res, workspace), 0).astype(np.float32)
+    small = height.reshape(bound.shape[0], factor, bound.shape[1], factor).max(axis=(1, 3))
+    further = continued(small, bound, factor * res)
     full = cv2.resize(bound, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
     # Around the workspace the views are all there is.
     outside = np.ones(height.shape, bool)
@@ -184,7 +213,10 @@ def build_surface(
     ring = cv2.resize(beyond, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
     height[outside] = np.where(ring > 2 * LEVEL_STEP, ring, 0)[outside]
     full[height > full] = 0
+    further = cv2.resize(further, height.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    further[height > 0.5 * further] = 0  # the edge of what was seen is known better
     obstacle = np.maximum(height, np.pad(sparse_points(heightmap), border))
+    np.maximum(obstacle, further, out=obstacle)
     color = np.pad(heightmap.color, (*border, (0, 0)))
     return Surface(low, res, height, full, obstacle, color)
 
