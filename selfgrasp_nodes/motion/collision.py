@@ -24,7 +24,6 @@ PAYLOAD = "carried object"
 _WALL = 0.008  # thickness of the bin's walls and floor [m]
 _TABLE_THICKNESS = 0.5
 _TABLE_EXTENT = 4.0
-_SAMPLES = 60  # random configurations that tell which shapes overlap by construction
 _SKIN = 0.001  # the table's box begins this much below its top [m]
 
 
@@ -221,26 +220,18 @@ class CollisionChecker:
         return index
 
     def _drop_resting_contacts(self) -> None:
-        """Leave out pairs of the robot's own shapes that touch by construction.
-
-        Simple shapes of near links overlap: a pair is left out where it touches
-        both at home and ready, or in more than half of random configurations.
-        """
+        """Leave out pairs of the robot's own shapes that touch both at home and ready."""
         home, ready = self._robot.neutral(), self._robot.neutral()
         for arm in self._robot.robot.arms:
             ready[self._robot.indices(arm.joints)] = arm.ready
         data, own = self._shapes.createData(), len(self._links)
         # Copies: the list's own elements shift when one is removed.
         pairs = [(p.first, p.second) for p in self._shapes.collisionPairs]
-
-        def touching(q: np.ndarray) -> np.ndarray:
+        touching = np.ones(len(pairs), bool)
+        for q in (home, ready):
             pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, False)
-            return np.array([r.isCollision() for r in data.collisionResults])
-
-        rng = np.random.default_rng(0)
-        low, high = self._model.lowerPositionLimit, self._model.upperPositionLimit
-        often = np.mean([touching(rng.uniform(low, high)) for _ in range(_SAMPLES)], axis=0) > 0.5
-        for pair, drop in zip(pairs, (touching(home) & touching(ready)) | often, strict=True):
+            touching &= [r.isCollision() for r in data.collisionResults]
+        for pair, drop in zip(pairs, touching, strict=True):
             if drop and max(pair) < own:
                 self._shapes.removeCollisionPair(pinocchio.CollisionPair(*pair))
 
@@ -302,12 +293,20 @@ def _make_convex(shape: pinocchio.GeometryObject) -> None:
 
 
 def _neighbours(robot: RobotModel) -> set[frozenset[int]]:
-    """Pairs of joints whose links touch by construction: neighbours, and all of a hand."""
-    pairs = {
-        frozenset((joint, int(parent)))
-        for joint, parent in enumerate(robot.model.parents)
-        if joint > 0
-    }
+    """Pairs of joints whose links touch by construction, or are kept apart by it.
+
+    Neighbours; next neighbours where the joint between them cannot fold them
+    together (it turns by less than pi either way), as simple shapes would seem to
+    touch there; and all of a hand.
+    """
+    model, pairs = robot.model, set()
+    low, high = model.lowerPositionLimit, model.upperPositionLimit
+    for joint in range(1, model.njoints):
+        parent = int(model.parents[joint])
+        pairs.add(frozenset((joint, parent)))
+        between = model.joints[parent].idx_q
+        if parent > 0 and low[between] > -np.pi + 0.01 and high[between] < np.pi - 0.01:
+            pairs.add(frozenset((joint, int(model.parents[parent]))))
     for arm in robot.robot.arms:
         hand = robot.subtree(robot.arm_joint_ids(arm)[-1])
         pairs |= {frozenset((a, b)) for a in hand for b in hand if a != b}
