@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import MotionOptions, load_options
 from selfgrasp_nodes.robots import RobotSpec, load_robot, robot_names
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests here share
 
 
 @pytest.fixture(scope="session")
