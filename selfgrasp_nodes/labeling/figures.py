@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +27,13 @@ class Window:
     width: float
     force: float
     speed: float
+
+
+class Noise(NamedTuple):
+    """Standard deviations of the gripper's readings: width [m] and force [N]."""
+
+    width: float
+    force: float
 
 
 @dataclass(frozen=True)
@@ -70,24 +79,64 @@ def window(trace: SensorTrace, end: int, length: float) -> Window:
     return Window(count, float(np.mean(part.width)), _mean(part.force), speed)
 
 
-def figures(execution: Execution, hold_window: float, close_window: float) -> Figures:
+def steady(trace: SensorTrace, end: int, short: float, long: float, noise: Noise) -> Window:
+    """The figures before ``end`` [ns], averaged as far back as nothing changed.
+
+    Args:
+        trace: What was read.
+        end: When [ns].
+        short: Length of one part [s].
+        long: Of the longest stretch [s].
+        noise: Of the gripper's readings.
+
+    Returns:
+        The means of the longest stretch in which each part agrees with the last
+        one; the speed is that of the last part, where a loss shows first.
+    """
+    last = window(trace, end, short)
+    step, start = int(short * 1e9), end
+    while end - start + step <= int(long * 1e9):
+        before = trace.between(start - step, start - 1)
+        if not len(before.time) or not _agree(before, last, noise):
+            break
+        start -= step
+    if start >= end - step:
+        return last
+    part = trace.between(start, end)
+    return Window(len(part.time), float(part.width.mean()), _mean(part.force), last.speed)
+
+
+def _agree(part: SensorTrace, last: Window, noise: Noise) -> bool:
+    """Whether two means differ by less than three standard deviations of their difference."""
+    tolerance = 3 * (1 / max(last.samples, 1) + 1 / len(part.time)) ** 0.5
+    same_width = abs(float(part.width.mean()) - last.width) <= tolerance * noise.width
+    change = abs(_mean(part.force) - last.force)
+    return same_width and (math.isnan(change) or change <= tolerance * noise.force)
+
+
+def figures(
+    execution: Execution, hold: float, steady_window: float, close: float, noise: Noise
+) -> Figures:
     """Compute the figures of a grasp that ran to the end of its lift.
 
     Args:
         execution: With a trace and the phases ACT and LIFT.
-        hold_window: Length of the window at the end of the lift [s].
-        close_window: Length of the window at the end of closing [s].
+        hold: Length of the window at the end of the lift [s].
+        steady_window: Up to which it grows where nothing changed [s].
+        close: Length of the window at the end of closing [s].
+        noise: Of the gripper's readings.
     """
     trace = execution.trace
     act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
     assert trace is not None and act is not None and lift is not None
-    after = trace.between(lift.end - int(hold_window * 1e9), lift.end)
+    after = trace.between(lift.end - int(hold * 1e9), lift.end)
+    lifting = min(steady_window, (lift.end - lift.start) * 1e-9)
     payload, sigma = _payload(execution, trace, after)
     during = trace.between(act.start, lift.end)
     peak = float(np.nanmax(during.force)) if np.isfinite(during.force).any() else float("nan")
     return Figures(
-        window(trace, act.end, close_window),
-        window(trace, lift.end, hold_window),
+        window(trace, act.end, close),
+        steady(trace, lift.end, hold, lifting, noise),
         peak,
         payload,
         sigma,

@@ -23,14 +23,16 @@ class GraspOptions(Spec):
     Attributes:
         version: Goes into every label; raise the number with every change of a value.
         hold_window: Length of the window at the end of the lift [s].
+        steady_window: Readings are averaged over up to this long before the end
+            of the lift, as far back as they agree with the last ones [s].
         close_window: Length of the window at the end of closing [s].
         width_margin: Openings larger than the closed one by this are held open
             by something [m].
         width_sigmas: The margin is at least this many standard deviations of
             the window's mean.
-        force_share: Share of the commanded force that says the same.
-        force_floor: Least force that does [N].
-        force_sigmas: The threshold is at least this many standard deviations.
+        force_floor: Least force with which something pushes back [N].
+        force_sigmas: The threshold lies at least this many standard deviations
+            above the mean reading of pure noise.
         closing_speed: Fingers that still close faster than this at the end
             have lost what they held [m/s].
         stop_force: What the gripper reports when it is closed on nothing [N];
@@ -44,11 +46,11 @@ class GraspOptions(Spec):
 
     version: Version = "grasp/1"
     hold_window: Positive = 0.06
+    steady_window: Positive = 0.3
     close_window: Positive = 0.03
-    width_margin: Positive = 0.0006
+    width_margin: Positive = 0.0003
     width_sigmas: NonNegative = 3.0
-    force_share: Annotated[float, Field(gt=0, lt=1)] = 0.35
-    force_floor: Positive = 2.0
+    force_floor: Positive = 0.6
     force_sigmas: NonNegative = 4.0
     closing_speed: Positive = 0.06
     stop_force: NonNegative = 0.0

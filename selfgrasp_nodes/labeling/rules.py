@@ -16,15 +16,12 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from selfgrasp_nodes.errors import EmptyObservation
-from selfgrasp_nodes.labeling.figures import Figures, Window, figures, struck
+from selfgrasp_nodes.labeling.figures import Figures, Noise, Window, figures, struck
 from selfgrasp_nodes.labeling.options import LabelOptions, load_options
 from selfgrasp_nodes.perception.change import ChangeRule, changed_area
 from selfgrasp_nodes.robots import GripperSpec
 from selfgrasp_nodes.types import (
-    Candidate,
     Execution,
     Observation,
     Outcome,
@@ -99,16 +96,22 @@ class GraspRule:
             reason = "no readings of the gripper between closing and the end of the lift"
             return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
         options = self.options.grasp
-        found = figures(execution, options.hold_window, options.close_window)
+        found = figures(
+            execution,
+            options.hold_window,
+            options.steady_window,
+            options.close_window,
+            Noise(gripper.width_noise, gripper.force_noise),
+        )
         if not found.held.samples:
             reason = "no readings of the gripper at the end of the lift"
             return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
-        return self._decide(execution.candidate, gripper, found)
+        return self._decide(gripper, found)
 
-    def _decide(self, candidate: Candidate, gripper: GripperSpec, found: Figures) -> Outcome:
+    def _decide(self, gripper: GripperSpec, found: Figures) -> Outcome:
         options = self.options.grasp
-        at_end = self.holds(found.held, candidate, gripper, found)
-        at_close = self.holds(found.closed, candidate, gripper)
+        at_end = self.holds(found.held, gripper, found)
+        at_close = self.holds(found.closed, gripper)
         blocked = math.isfinite(found.struck) and found.struck >= options.block_force
         if at_end.held:
             code, reason = OutcomeCode.SUCCESS, at_end.reason
@@ -137,7 +140,6 @@ class GraspRule:
     def holds(
         self,
         seen: Window,
-        candidate: Candidate,
         gripper: GripperSpec,
         found: Figures | None = None,
     ) -> Verdict:
@@ -145,7 +147,6 @@ class GraspRule:
 
         Args:
             seen: The window's figures.
-            candidate: Its force is the one that was commanded.
             gripper: Smallest opening and noise.
             found: The weight on the wrist, where it may be asked.
         """
@@ -157,22 +158,21 @@ class GraspRule:
         gap = seen.width - gripper.width_min
         if not math.isfinite(seen.force):
             return self._by_width(gap, margin, found)
-        threshold = self._force_threshold(seen, candidate, gripper)
+        threshold = self._force_threshold(seen, gripper)
         if gap <= margin:
             threshold += options.stop_force
         if math.isinf(threshold):
             return self._by_width(gap, margin, found)
-        by_force = _confidence((seen.force - threshold) / threshold)
-        figures_text = f"{seen.force:.1f} N at {1e3 * seen.width:.1f} mm"
+        sure = _confidence((seen.force - threshold) / threshold)
+        text = f"{seen.force:.1f} N at {1e3 * seen.width:.1f} mm"
         if seen.force < threshold:
-            if gap > margin:
-                return Verdict(False, by_force, f"nothing pushed back: {figures_text}")
-            return Verdict(False, max(by_force, 0.9), f"the fingers closed: {figures_text}")
+            what = "nothing pushed back" if gap > margin else "the fingers closed"
+            return Verdict(False, sure, f"{what}: {text}")
         if gap > margin:
-            return Verdict(True, by_force, f"held with {figures_text}")
+            return Verdict(True, sure, f"held with {text}")
         # At the smallest opening force stands alone, unless the wrist felt a weight.
-        sure = by_force if self._weighs(found) else min(by_force, 0.8)
-        return Verdict(True, sure, f"held with {figures_text}, as thin as the closed gripper")
+        sure = sure if self._weighs(found) else min(sure, 0.8)
+        return Verdict(True, sure, f"held with {text}, as thin as the closed gripper")
 
     def _by_width(self, gap: float, margin: float, found: Figures | None) -> Verdict:
         """Without a force that tells: the fingers stand apart, or the wrist feels a weight."""
@@ -198,20 +198,16 @@ class GraspRule:
         noise = gripper.width_noise / max(seen.samples, 1) ** 0.5
         return max(options.width_margin, options.width_sigmas * noise)
 
-    def _force_threshold(self, seen: Window, candidate: Candidate, gripper: GripperSpec) -> float:
+    def _force_threshold(self, seen: Window, gripper: GripperSpec) -> float:
+        """Force above which something pushes back [N].
+
+        A gripper's force has no sign, so noise alone reads as its mean absolute
+        value: sqrt(2 / pi) sigma, with deviation sqrt(1 - 2 / pi) sigma.
+        """
         options = self.options.grasp
-        commanded = candidate.max_force if candidate.max_force > 0 else gripper.force_max
-        commanded = float(np.clip(commanded, gripper.force_min, gripper.force_max))
-        noise = gripper.force_noise / max(seen.samples, 1) ** 0.5
-        # Never above what the gripper may give: a weak grasp must stay detectable.
-        return min(
-            max(
-                options.force_share * commanded,
-                options.force_floor,
-                options.force_sigmas * noise,
-            ),
-            0.8 * commanded,
-        )
+        spread = math.sqrt(1 - 2 / math.pi) / max(seen.samples, 1) ** 0.5
+        noise = gripper.force_noise * (math.sqrt(2 / math.pi) + options.force_sigmas * spread)
+        return max(options.force_floor, noise)
 
     def label_push(self, before: Observation, after: Observation) -> Outcome:
         """The outcome of a push: whether the table changed between two observations.

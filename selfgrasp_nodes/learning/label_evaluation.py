@@ -167,8 +167,8 @@ class VariedForce:
         self.primitives = policy.primitives
 
     def look_pose(self, observation: Observation, seed: int) -> tuple[str, np.ndarray] | None:
-        """As the policy does."""
-        return self._policy.look_pose(observation, seed)
+        """None: a label does not depend on how well the region was seen."""
+        return None
 
     def propose(
         self,
