@@ -66,11 +66,13 @@ class CollisionChecker:
         self._add_bins()
         self._objects = self._add_height_field()
         self._drop_resting_contacts()
-        self._modes = {
-            (arm.name, mode): self._data_for(arm, mode)
+        # Pairs that do not matter, by arm and by what its hand may touch.
+        self._idle = {
+            (arm.name, mode): self._idle_pairs(arm, mode)
             for arm in robot.robot.arms
             for mode in Contact
         }
+        self._modes: dict[tuple[str, Contact], pinocchio.GeometryData] = {}
 
     def set_heightmap(self, heightmap: Heightmap | None) -> None:
         """Take what a heightmap shows as obstacles; None for an empty table."""
@@ -84,9 +86,7 @@ class CollisionChecker:
         placement = np.eye(4)
         placement[:2, 3] = workspace.center
         shape.placement = self._in_base(placement)
-        for arm in self._robot.robot.arms:
-            for mode in Contact:
-                self._modes[arm.name, mode] = self._data_for(arm, mode)
+        self._modes.clear()  # they refer to the geometry that was replaced
 
     def collides(self, q: np.ndarray, arm: ArmSpec, contact: Contact = Contact.FREE) -> bool:
         """Whether a configuration of the whole cell collides.
@@ -96,7 +96,7 @@ class CollisionChecker:
             arm: The arm that moves.
             contact: What its hand may touch.
         """
-        data = self._modes[arm.name, contact]
+        data = self._data_for(arm, contact)
         return bool(
             pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, True)
         )
@@ -105,7 +105,7 @@ class CollisionChecker:
         self, q: np.ndarray, arm: ArmSpec, contact: Contact = Contact.FREE
     ) -> list[tuple[str, str]]:
         """Names of the shapes that collide, for messages."""
-        data = self._modes[arm.name, contact]
+        data = self._data_for(arm, contact)
         pinocchio.computeCollisions(self._model, self._data, self._shapes, data, q, False)
         shapes = self._shapes.geometryObjects
         return [
@@ -120,7 +120,7 @@ class CollisionChecker:
         Returns:
             Lower and upper corners, (N, 3) each [m].
         """
-        data = self._modes[arm.name, Contact.FREE]
+        data = self._data_for(arm, Contact.FREE)
         pinocchio.updateGeometryPlacements(self._model, self._data, self._shapes, data, q)
         joints = self._robot.subtree(self._robot.arm_joint_ids(arm)[1])
         rotation, origin = self._robot.world_T_base[:3, :3], self._robot.world_T_base[:3, 3]
@@ -236,22 +236,32 @@ class CollisionChecker:
                 self._shapes.removeCollisionPair(pinocchio.CollisionPair(*pair))
 
     def _data_for(self, arm: ArmSpec, contact: Contact) -> pinocchio.GeometryData:
-        """Geometry data in which only the pairs that matter are active."""
-        data = self._shapes.createData()
+        """Geometry data in which only the pairs that matter are active; made when needed."""
+        key = (arm.name, contact)
+        if key not in self._modes:
+            data = self._shapes.createData()
+            for index in self._idle[key]:
+                data.deactivateCollisionPair(index)
+            self._modes[key] = data
+        return self._modes[key]
+
+    def _idle_pairs(self, arm: ArmSpec, contact: Contact) -> list[int]:
+        """Pairs that do not matter while an arm moves."""
         payloads = set(self._payloads.values())
         moving = self._robot.subtree(self._robot.arm_joint_ids(arm)[0])
+        joints = [int(shape.parentJoint) for shape in self._shapes.geometryObjects]
+        idle = []
         for index, pair in enumerate(self._shapes.collisionPairs):
-            first = self._shapes.geometryObjects[pair.first]
-            second = self._shapes.geometryObjects[pair.second]
-            concerned = first.parentJoint in moving or second.parentJoint in moving
-            if pair.first in payloads:
-                carried = pair.first == self._payloads[arm.name] and contact is Contact.CARRY
-                concerned = concerned and carried
-            elif contact is Contact.TOUCH and pair.second == self._objects:
-                concerned = concerned and first.parentJoint not in self._hands[arm.name]
-            if not concerned:
-                data.deactivateCollisionPair(index)
-        return data
+            first, second = pair.first, pair.second
+            matters = joints[first] in moving or joints[second] in moving
+            if first in payloads:
+                carried = first == self._payloads[arm.name] and contact is Contact.CARRY
+                matters = matters and carried
+            elif contact is Contact.TOUCH and second == self._objects:
+                matters = matters and joints[first] not in self._hands[arm.name]
+            if not matters:
+                idle.append(index)
+        return idle
 
 
 def pooled(heightmap: Heightmap, cell: float) -> np.ndarray:
