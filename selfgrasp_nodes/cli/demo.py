@@ -91,9 +91,9 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
                 node.cancel()
                 raise
             seconds = time.monotonic() - began
-            left = node.objects_left()
+            truth = node.where_objects_are()
             film = node.close_film()
-        display.summary(result, left, seconds)
+        display.summary(result, truth, seconds)
         for what, path in (
             ("bag and index of trials", None if args.no_bag else folder / "bag"),
             ("first decision", node.picture),
@@ -102,7 +102,7 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
         ):
             if path is not None:
                 console.print(f"{what}: {path}")
-        return 0 if left == 0 else 1
+        return 0 if truth["bin"] == display.objects else 1
     finally:
         supervisor.stop()
         log.close()
@@ -167,20 +167,25 @@ class Display:
         )
         self._bar.update(self._task, completed=self._cleared)
 
-    def summary(self, result: Any, left: int, seconds: float) -> None:
+    def summary(self, result: Any, truth: dict[str, int], seconds: float) -> None:
         """The table at the end."""
         import numpy as np
         from rich.table import Table
 
         rests = [rest for _, _, rest in self._rows[1:]] or [float("nan")]
         periods = [period for _, period, _ in self._rows] or [float("nan")]
-        table = Table(title="Table clear" if left == 0 else f"{left} objects left", min_width=60)
+        table = Table(
+            title="Table clear" if truth["bin"] == self.objects else "Table not clear",
+            min_width=60,
+        )
         table.add_column("measure")
         table.add_column("value", justify="right")
         for name, value in (
             ("objects", str(self.objects)),
             ("cleared (sensor label)", str(result.cleared)),
-            ("left in the workspace (simulator truth)", str(left)),
+            ("in the bin (simulator truth)", str(truth["bin"])),
+            ("left in the workspace (simulator truth)", str(truth["workspace"])),
+            ("fell elsewhere (simulator truth)", str(truth["elsewhere"])),
             ("tries", str(result.actions)),
             ("grasp success (sensor label)", f"{100 * result.grasp_success:.0f} %"),
             ("time", f"{seconds:.1f} s"),

@@ -42,7 +42,8 @@ class DemoNode(Node):
 
     Attributes:
         rest: Wall time at rest.
-        left: Objects on the table, by simulator truth: for the display alone.
+        picture: Of the first decision, once it was made.
+        film: Of the run; None where nobody films.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class DemoNode(Node):
         group: dict[str, Any] = {"callback_group": self._group}
         self._reset: Any = self.create_client(ResetScene, "sim/reset", **group)
         self._truth: Any = self.create_client(GetTruth, "sim/get_truth", **group)
-        self._background: Any = self.create_client(CaptureBackground, "capture_background", **group)
+        self._background: Any = self.create_client(
+            CaptureBackground, "capture_background", **group
+        )
         self._clear: Any = ActionClient(self, ClearTable, "clear_table", **group)
         self._goal: Any = None
 
@@ -141,15 +144,27 @@ class DemoNode(Node):
         if self._goal is not None and self._goal.accepted:
             self._goal.cancel_goal_async()
 
-    def objects_left(self) -> int:
-        """Objects in the workspace, by simulator truth: for the summary alone."""
+    def where_objects_are(self) -> dict[str, int]:
+        """Objects in a bin, in the workspace and elsewhere, by simulator truth.
+
+        For the summary alone.
+        """
         answer = call(self._truth, GetTruth.Request(), 20.0)
         check(answer)
-        inside = self.robot.workspace.workspace.contains
-        return sum(
-            inside(o.pose.position.x, o.pose.position.y) and not o.held_by
-            for o in answer.truth.objects
-        )
+        found = {"bin": 0, "workspace": 0, "elsewhere": 0}
+        for item in answer.truth.objects:
+            found[self._place(item.pose.position.x, item.pose.position.y)] += 1
+        return found
+
+    def _place(self, x: float, y: float) -> str:
+        for box in self.robot.bins:
+            near = (
+                abs(x - box.center[0]) < box.size[0] / 2,
+                abs(y - box.center[1]) < box.size[1] / 2,
+            )
+            if all(near):
+                return "bin"
+        return "workspace" if self.robot.workspace.workspace.contains(x, y) else "elsewhere"
 
     def close_film(self) -> Path | None:
         """Write the film; None where there is no spectator or no frame."""

@@ -59,7 +59,7 @@ class HeightmapNode(BaseNode):
         Param("stream", False, "A heightmap of each picture, not only of those asked for"),
         Param("max_rate", 5.0, "Of heightmaps in a stream [Hz]", low=0.1, high=60.0),
         Param("resolution", 0.0, "Edge of a cell [m]; 0: as described", low=0.0, high=0.05),
-        Param("wait_regions", 0.3, "Longest wait for regions of a picture [s]", low=0.0, high=5.0),
+        Param("wait_regions", 1.0, "Longest wait for regions of a picture [s]", low=0.0, high=5.0),
     )
 
     def __init__(self, **options: Any):
