@@ -55,17 +55,23 @@ def main() -> int:
         with _lock(console):
             interpreter = choose_interpreter(os.environ)
             venv = ROOT / ".venv"
+            # pip waits for the network and the interface build for the compiler.
             steps = [
-                system_packages.step(
-                    ROOT, interpreter, console, skip=arguments.skip_system_packages
-                ),
-                wheels.environment_step(ROOT, venv, interpreter, console),
-                wheels.libraries_step(ROOT, venv, interpreter, console),
+                [
+                    system_packages.step(
+                        ROOT, interpreter, console, skip=arguments.skip_system_packages
+                    )
+                ],
+                [wheels.environment_step(ROOT, venv, interpreter, console)],
+                [wheels.ros_step(ROOT, venv, interpreter, console)],
+                [
+                    wheels.libraries_step(ROOT, venv, interpreter, console),
+                    interfaces.step(ROOT, venv, interpreter, console),
+                ],
+                [launcher.step(ROOT, venv, interpreter)],
             ]
             if arguments.dev:
-                steps.append(wheels.tools_step(ROOT, venv, interpreter, console))
-            steps.append(interfaces.step(ROOT, venv, interpreter, console))
-            steps.append(launcher.step(ROOT, venv, interpreter))
+                steps.append([wheels.tools_step(ROOT, venv, interpreter, console)])
             run_steps(steps, console)
     except SetupError as error:
         console.fail(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -28,13 +29,14 @@ class Console:
         self.log = log
         self.verbose = verbose
         self._live = sys.stdout.isatty() and not verbose
-        self._next_line = 0.0
+        self._lock = threading.Lock()
         log.parent.mkdir(parents=True, exist_ok=True)
 
     def say(self, text: str) -> None:
         """One line."""
-        self._clear()
-        print(f"set-up: {text}", flush=True)
+        with self._lock:
+            self._clear()
+            print(f"set-up: {text}", flush=True)
 
     def begin(self, title: str) -> None:
         """A step begins."""
@@ -62,7 +64,7 @@ class Console:
         """
         words = [str(word) for word in command]
         start = time.monotonic()
-        self._next_line = start + 15.0
+        shown = start
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(words)}\n")
             log.flush()
@@ -84,13 +86,14 @@ class Console:
                 for line in process.stdout:
                     lines.append(line)
                     log.write(line)
-                    self._show(line, time.monotonic() - start)
+                    shown = self._show(line, start, shown)
                 code = process.wait()
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
-        self._clear()
+        with self._lock:
+            self._clear()
         if code:
             last = "".join(deque(lines, 25))
             raise SetupError(
@@ -99,15 +102,20 @@ class Console:
             )
         return "".join(lines)
 
-    def _show(self, line: str, seconds: float) -> None:
-        if self.verbose:
-            print(line, end="", flush=True)
-        elif self._live:
-            width = max(os.get_terminal_size().columns - 1, 20)
-            print(f"\r\033[K{f'  {seconds:4.0f} s  {line.strip()}'[:width]}", end="", flush=True)
-        elif time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + 15.0
-            print(f"set-up:       {seconds:.0f} s: {line.strip()[:100]}", flush=True)
+    def _show(self, line: str, start: float, shown: float) -> float:
+        """Show a tool's line if it is time to; returns when a line was last shown."""
+        now = time.monotonic()
+        with self._lock:
+            if self.verbose:
+                print(line, end="", flush=True)
+            elif self._live:
+                width = max(os.get_terminal_size().columns - 1, 20)
+                text = f"  {now - start:4.0f} s  {line.strip()}"[:width]
+                print(f"\r\033[K{text}", end="", flush=True)
+            elif now - shown >= 15.0:
+                print(f"set-up:       {now - start:.0f} s: {line.strip()[:100]}", flush=True)
+                return now
+        return shown
 
     def _clear(self) -> None:
         if self._live:

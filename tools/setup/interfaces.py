@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from console import Console
@@ -22,12 +23,18 @@ def step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> 
     inputs += [] if interpreter.distribution else [root / "requirements-ros.txt"]
 
     def run() -> None:
-        # Installed anew, lest a definition that is gone stays importable.
+        sources = {name: root / "compat" / name for name in STAND_INS}
+        sources = {n: s for n, s in sources.items() if not _has_package(n, venv, interpreter)}
+        sources["selfgrasp"] = root
+        installs = [
+            _build(name, source, root, venv, interpreter, console)
+            for name, source in sources.items()
+        ]
+        # Installed anew, lest a definition that is gone stays importable; and only
+        # when all is built, so that what runs meanwhile misses it for a moment only.
         shutil.rmtree(install, ignore_errors=True)
-        for name in STAND_INS:
-            if not _has_package(name, root, venv, interpreter):
-                _build(name, root / "compat" / name, root, venv, interpreter, console)
-        _build("selfgrasp", root, root, venv, interpreter, console)
+        for finish in installs:
+            finish()
 
     return Step(
         "interfaces",
@@ -46,9 +53,9 @@ def _prefixes(venv: Path, interpreter: Interpreter) -> list[str]:
     return [path for path in paths.split(os.pathsep) if path]
 
 
-def _has_package(name: str, root: Path, venv: Path, interpreter: Interpreter) -> bool:
-    prefixes = (Path(p) for p in _prefixes(venv, interpreter) if Path(p) != root / "install")
-    return any((p / "share" / name / "package.xml").is_file() for p in prefixes)
+def _has_package(name: str, venv: Path, interpreter: Interpreter) -> bool:
+    prefixes = _prefixes(venv, interpreter)
+    return any((Path(p) / "share" / name / "package.xml").is_file() for p in prefixes)
 
 
 def _build(
@@ -58,9 +65,10 @@ def _build(
     venv: Path,
     interpreter: Interpreter,
     console: Console,
-) -> None:
+) -> Callable[[], object]:
+    """Configure and build; returns what installs the result."""
     build, install = root / "build" / name, root / "install"
-    prefixes = [str(install), *_prefixes(venv, interpreter)]
+    prefixes = _prefixes(venv, interpreter)
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)]),
@@ -91,4 +99,4 @@ def _build(
     )
     jobs = str(max(os.cpu_count() or 1, 1))
     console.run([cmake, "--build", build, "--parallel", jobs], environment)
-    console.run([cmake, "--install", build], environment)
+    return lambda: console.run([cmake, "--install", build], environment)

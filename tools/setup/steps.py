@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +38,30 @@ class Step:
         return stamp.is_file() and stamp.read_text() == self.key and self.present()
 
 
-def run_steps(steps: list[Step], console: Console) -> None:
-    """Run the steps that are not done, and stamp each when it has ended well."""
-    for number, step in enumerate(steps, 1):
-        if step.done():
-            continue
-        console.begin(f"[{number}/{len(steps)}] {step.title}")
-        start = time.monotonic()
-        step.run()
-        step.stamps.mkdir(parents=True, exist_ok=True)
-        (step.stamps / step.name).write_text(step.key)
-        console.end(f"done in {time.monotonic() - start:.0f} s")
+def run_steps(groups: list[list[Step]], console: Console) -> None:
+    """Run the steps that are not done, group by group; those of a group side by side.
+
+    Each is stamped when it has ended well, whatever becomes of the others.
+    """
+    for number, group in enumerate(groups, 1):
+        open_steps = [step for step in group if not step.done()]
+        for step in open_steps:
+            console.begin(f"[{number}/{len(groups)}] {step.title}")
+        if len(open_steps) == 1:
+            _run(open_steps[0], console)
+        elif open_steps:
+            with ThreadPoolExecutor(len(open_steps)) as pool:
+                running = [pool.submit(_run, step, console) for step in open_steps]
+            for future in running:
+                future.result()
+
+
+def _run(step: Step, console: Console) -> None:
+    start = time.monotonic()
+    step.run()
+    step.stamps.mkdir(parents=True, exist_ok=True)
+    (step.stamps / step.name).write_text(step.key)
+    console.end(f"{step.title}: done in {time.monotonic() - start:.0f} s")
 
 
 def digest(*parts: object) -> str:

