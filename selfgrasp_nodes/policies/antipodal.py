@@ -141,7 +141,7 @@ class Antipodal(PolicyBase):
         covered = np.clip(1.3 * found.cover, 0, 1)
         room = 0.7 + 0.3 * np.clip(found.gap / max(p.clearances), 0, 1)
         # A narrow strip beside something hidden is seldom the whole object.
-        narrow = np.clip((0.035 - found.contact) / 0.015, 0, 1)
+        narrow = np.clip((0.026 - found.contact) / 0.01, 0, 1)
         seen = 1 - (0.3 + 0.5 * narrow) * found.hidden
         single = 1 - 0.4 * np.clip((found.across - 0.08) / 0.2, 0, 1)
         highest = max(float(found.top.max()), 1e-3)

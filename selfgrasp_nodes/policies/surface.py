@@ -18,6 +18,7 @@ import numpy as np
 from selfgrasp_nodes.types import Heightmap, View, Workspace
 
 LEVEL_STEP = 0.006  # vertical step of the search for hidden space [m]
+AROUND = 0.1  # up to here things around the workspace are looked for [m]
 DEPTH_MARGIN = 0.008  # a ray ends earlier if it does so by more than this [m]
 
 
@@ -199,8 +200,8 @@ def build_surface(
     r, c = np.nonzero(unseen)
     if len(r) and views:
         centers = np.stack([c + 0.5, r + 0.5], axis=1) * factor * res + low
-        top = float(height.max()) + LEVEL_STEP
-        levels = np.arange(0.0, max(top, 2 * LEVEL_STEP), LEVEL_STEP)
+        top = max(float(height.max()), AROUND) + LEVEL_STEP
+        levels = np.arange(0.0, top, LEVEL_STEP)
         bound[r, c], beyond[r, c] = hidden_bound(views, centers, levels)
     elif len(r):
         bound = np.where(unseen, _near_max(height, factor, res, workspace), 0).astype(np.float32)
