@@ -53,7 +53,7 @@ def main() -> int:
     console = Console(ROOT / "build" / "setup.log", verbose=arguments.verbose)
     try:
         with _lock(console):
-            interpreter = choose_interpreter(os.environ)
+            interpreter = choose_interpreter(os.environ, ROOT)
             venv = ROOT / ".venv"
             # pip waits for the network and the interface build for the compiler.
             steps = [

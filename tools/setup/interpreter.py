@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -81,8 +82,12 @@ class Interpreter:
         return json.dumps([str(self.path), self.version, self.distribution, self.numpy])
 
 
-def choose_interpreter(environment: Mapping[str, str]) -> Interpreter:
+def choose_interpreter(environment: Mapping[str, str], root: Path) -> Interpreter:
     """``$PYTHON``, else the first Python 3.10 to 3.13 on the path that fits.
+
+    Args:
+        environment: Usually ``os.environ``.
+        root: The checkout; what it has itself put into the environment is left out.
 
     Raises:
         SetupError: If none fits, or an unsupported ROS distribution is sourced.
@@ -110,9 +115,7 @@ def choose_interpreter(environment: Mapping[str, str]) -> Interpreter:
                 can_make_venv=found["ensurepip"],
                 distribution=distribution,
                 numpy=found["numpy"] if distribution else "",
-                ros_environment={k: environment[k] for k in ROS_VARIABLES if k in environment}
-                if distribution
-                else {},
+                ros_environment=_ros_variables(environment, root) if distribution else {},
             )
         seen.append(f"{name}: {problem}")
     wanted = (
@@ -137,6 +140,16 @@ def _sourced_distribution(environment: Mapping[str, str]) -> str:
             "(ROS 2 then comes as wheels)."
         )
     return distribution
+
+
+def _ros_variables(environment: Mapping[str, str], root: Path) -> dict[str, str]:
+    found = {}
+    for name in ROS_VARIABLES:
+        parts = environment.get(name, "").split(os.pathsep)
+        kept = [p for p in parts if p and p != str(root) and not p.startswith(f"{root}/")]
+        if kept:
+            found[name] = os.pathsep.join(kept)
+    return found
 
 
 def _problem(version: tuple[int, ...], found: dict, distribution: str) -> str:

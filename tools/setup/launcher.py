@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from interpreter import Interpreter
@@ -33,12 +34,42 @@ def step(root: Path, venv: Path, interpreter: Interpreter) -> Step:
         script.chmod(0o755)
         recorded.parent.mkdir(exist_ok=True)
         recorded.write_text(ros)
+        _link_shared_files(root)
 
+    launch_files = [path.name for path in _launch_files(root)]
     return Step(
         "command",
         "The selfgrasp command",
-        digest("command", str(root), interpreter.key, _SCRIPT, ros),
+        digest("command", str(root), interpreter.key, _SCRIPT, ros, nodes(root), launch_files),
         run,
-        venv / ".setup",
+        # With the links, which a new build of the interfaces takes away.
+        root / "install" / "share" / "selfgrasp" / ".setup",
         present=lambda: script.is_file() and paths.is_file() and recorded.is_file(),
     )
+
+
+def nodes(root: Path) -> list[str]:
+    """Names of the executables that CMakeLists.txt installs."""
+    listed = re.search(r"foreach\(node ([^)]*)\)", (root / "CMakeLists.txt").read_text())
+    return listed.group(1).split() if listed else []
+
+
+def _launch_files(root: Path) -> list[Path]:
+    return sorted((root / "launch").glob("*.launch.*"))
+
+
+def _link_shared_files(root: Path) -> None:
+    """Let `ros2 launch` and `ros2 run` find in install/ what lies in the source tree.
+
+    Launch files one by one: `ros2 launch` does not look into linked folders.
+    """
+    share = root / "install" / "share" / "selfgrasp"
+    library = root / "install" / "lib" / "selfgrasp"
+    links = {share / name: root / name for name in ("config", "urdf")}
+    links.update({share / "launch" / path.name: path for path in _launch_files(root)})
+    links.update({library / name: root / "tools" / "node" for name in nodes(root)})
+    links[library / "selfgrasp"] = root / "tools" / "selfgrasp"
+    for link, target in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
