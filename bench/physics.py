@@ -134,7 +134,7 @@ def sweep_row(robot: RobotSpec, physics: PhysicsOptions, tries: list[Plan]) -> d
         row = measure(robot, physics, tries)
         row["slope"] = physics_check.slope(robot, physics).value
         for name in ("squeeze_force", "slip", "creep", "tracking"):
-            row[name] = physics_check.CHECKS[name](robot, physics, arm).value
+            row[name] = physics_check.ARM_CHECKS[name](robot, physics, arm).value
     except SelfGraspError as error:
         return {"error": str(error)}
     return row

@@ -215,7 +215,7 @@ class GripperDrive:
         self._stiffness, damping = parts.gripper_gains
         self._lead = damping / self._stiffness
         self._joint_speed = parts.gripper_speed
-        self._sign = 1.0 if gripper.joint_open > gripper.joint_closed else -1.0
+        self._prepare()
         self.place(kinematics.width_from_joint(gripper, data.qpos[self.qpos]))
 
     def place(self, width: float) -> None:
@@ -244,11 +244,13 @@ class GripperDrive:
         self.force = min(max(force, gripper.force_min), gripper.force_max)
         self._target = kinematics.joint_from_width(gripper, self.target)
 
+    def width(self) -> float:
+        """Opening now [m]."""
+        return self._width(float(self.data.qpos[self.qpos]))
+
     def lever(self) -> float:
         """|d(width)/d(joint)| now [m/rad, or m/m]."""
-        width = kinematics.width_from_joint(self.spec, float(self.data.qpos[self.qpos]))
-        width = min(max(width, self.spec.width_min), self.spec.width_max)
-        return abs(kinematics.width_per_joint(self.spec, width))
+        return self._lever(float(self.data.qpos[self.qpos]))
 
     def update(self) -> None:
         """Set the servo and its limit for the next step."""
@@ -265,15 +267,33 @@ class GripperDrive:
         self.data.ctrl[self.actuator] = self._reference + self._lead * step / self.dt
         self.model.actuator_forcerange[self.actuator] = (-limit, limit)
 
-    def _lever(self, q: float) -> float:
-        """As :meth:`lever`, in closed form: it runs at every step."""
+    # The law of robots.gripper once more, with its constants computed beforehand: it runs at
+    # every step. A test compares the two.
+
+    def _prepare(self) -> None:
         gripper = self.spec
         span = gripper.joint_open - gripper.joint_closed
+        stroke = gripper.width_max - gripper.width_min
+        self._slope = stroke / span
+        self._low, self._high = sorted((gripper.joint_closed, gripper.joint_open))
+        if gripper.kind == "arc":
+            sine = math.sin(gripper.angle_closed)
+            sweep = math.asin(sine + stroke / 2 / gripper.link_length) - gripper.angle_closed
+            self._sine, self._turn = sine, sweep / span
+
+    def _angle(self, q: float) -> float:
+        return self.spec.angle_closed + self._turn * (q - self.spec.joint_closed)
+
+    def _width(self, q: float) -> float:
+        gripper = self.spec
         if gripper.kind == "prismatic":
-            return abs((gripper.width_max - gripper.width_min) / span)
-        share = min(max((q - gripper.joint_closed) / span, 0.0), 1.0)
-        sine = math.sin(gripper.angle_closed)
-        sweep = math.asin(sine + (gripper.width_max - gripper.width_min) / 2 / gripper.link_length)
-        sweep -= gripper.angle_closed
-        angle = gripper.angle_closed + share * sweep
-        return abs(2 * gripper.link_length * math.cos(angle) * sweep / span)
+            return gripper.width_min + self._slope * (q - gripper.joint_closed)
+        rise = math.sin(self._angle(q)) - self._sine
+        return gripper.width_min + 2 * gripper.link_length * rise
+
+    def _lever(self, q: float) -> float:
+        gripper = self.spec
+        if gripper.kind == "prismatic":
+            return abs(self._slope)
+        q = min(max(q, self._low), self._high)
+        return abs(2 * gripper.link_length * math.cos(self._angle(q)) * self._turn)

@@ -8,43 +8,17 @@ says. ``selfgrasp check --physics`` prints them; the tests hold them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
 from selfgrasp_nodes.robots import ArmSpec, RobotSpec
-from selfgrasp_nodes.simulation.model import PAD_FRICTION, PhysicsOptions
+from selfgrasp_nodes.simulation.check import GRAVITY, Check, place_objects, quiet_world
+from selfgrasp_nodes.simulation.grip_check import creep, slip, squeeze_force
+from selfgrasp_nodes.simulation.model import PhysicsOptions
 from selfgrasp_nodes.simulation.objects import DENSITY_RANGE, FRICTION_RANGE, ObjectSpec
-from selfgrasp_nodes.simulation.scene import Scene, SceneObject
 from selfgrasp_nodes.simulation.world import World, WorldOptions
 from selfgrasp_nodes.types import Trajectory
-
-GRAVITY = 9.81
-
-
-@dataclass(frozen=True)
-class Check:
-    """One measurement and its bound.
-
-    Attributes:
-        name: What was measured.
-        value: The measured figure.
-        bound: Largest value that passes.
-        unit: Of both.
-        detail: How it was measured.
-    """
-
-    name: str
-    value: float
-    bound: float
-    unit: str = ""
-    detail: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the value keeps its bound."""
-        return bool(self.value <= self.bound)
 
 
 def physics_checks(robot: RobotSpec, physics: PhysicsOptions | None = None) -> list[Check]:
@@ -55,28 +29,10 @@ def physics_checks(robot: RobotSpec, physics: PhysicsOptions | None = None) -> l
         physics: Numerics; the defaults where None.
     """
     physics = physics or PhysicsOptions()
-    checks = [slope(robot, physics), bounds(robot, physics), no_magic(robot, physics)]
-    checks += [joint_speeds(robot, physics)]
+    checks = [check(robot, physics) for check in CELL_CHECKS.values()]
     for arm in robot.arms:
-        for check in (squeeze_force, slip, creep, tracking):
-            checks.append(check(robot, physics, arm))
+        checks += [check(robot, physics, arm) for check in ARM_CHECKS.values()]
     return checks
-
-
-def _world(robot: RobotSpec, physics: PhysicsOptions, *objects: ObjectSpec) -> World:
-    """A noiseless world with objects in a row on the table, at rest."""
-    world = World(robot, WorldOptions(physics=physics, noise=False))
-    _place(world, *objects)
-    return world
-
-
-def _place(world: World, *objects: ObjectSpec) -> None:
-    """Begin anew with objects in a row on the table."""
-    placed = tuple(
-        SceneObject(spec, (0.0, 0.15 * i, spec.size[2] / 2), (1.0, 0.0, 0.0, 0.0))
-        for i, spec in enumerate(objects)
-    )
-    world.reset(Scene("check", placed), 0)
 
 
 def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
@@ -107,7 +63,7 @@ def slope(robot: RobotSpec, physics: PhysicsOptions) -> Check:
 def _slides(world: World, friction: float, angle: float, heading: float) -> bool:
     """Whether a flat block gathers speed on a slope."""
     # The flattest block: it slides before it tips, whatever the friction.
-    _place(world, ObjectSpec("plank", friction=friction))
+    place_objects(world, ObjectSpec("plank", friction=friction))
     model, data = world.model, world.data
     model.opt.gravity[:] = GRAVITY * np.array(
         [np.sin(angle) * np.cos(heading), np.sin(angle) * np.sin(heading), -np.cos(angle)]
@@ -121,119 +77,6 @@ def _slides(world: World, friction: float, angle: float, heading: float) -> bool
     return bool(late - early > 0.01)
 
 
-def _gripped(
-    robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec, force: float
-) -> tuple[World, ObjectSpec]:
-    """A world in which the gripper holds a block in the air by friction.
-
-    The block is closed upon without gravity; then gravity comes on.
-    """
-    width = (arm.gripper.width_min + arm.gripper.width_max) / 2
-    block = ObjectSpec("cube", size=(0.05, width, 0.05), friction=0.5, density=600.0)
-    world = _world(robot, physics, block)
-    model, data = world.model, world.data
-    world.set_arm(arm.name, arm.ready, min(width + 0.02, arm.gripper.width_max))
-    model.opt.gravity[:] = 0
-    start = int(model.joint("object_00").qposadr[0])
-    world.step(1)  # for the pads' places
-    data.qpos[start : start + 3] = _pads(world, arm)
-    data.qpos[start + 3 : start + 7] = data.body(arm.tip_link).xquat
-    mujoco.mj_forward(model, data)
-    world.command_gripper(arm.name, arm.gripper.width_min, force)
-    world.step(round(0.6 / world.timestep))
-    model.opt.gravity[:] = (0, 0, -GRAVITY)
-    world.step(round(0.3 / world.timestep))
-    return world, block
-
-
-def _pads(world: World, arm: ArmSpec) -> np.ndarray:
-    """Where the block goes: the middle between the pads once they touch it."""
-    from selfgrasp_nodes.robots import gripper as kinematics
-
-    width = (arm.gripper.width_min + arm.gripper.width_max) / 2
-    tool = world.data.body(arm.tip_link)
-    depth = kinematics.tcp_distance(arm.gripper, width)
-    return tool.xpos + depth * tool.xmat.reshape(3, 3)[:, 2]
-
-
-def _pad_force(world: World, arm: str) -> float:
-    """Mean normal force of an arm's two fingers on the first object [N]."""
-    total = 0.0
-    block = world.model.body("object_00").id
-    fingers = frozenset().union(*world.finger_bodies(arm))
-    wrench = np.zeros(6)
-    for index in range(world.data.ncon):
-        pair = {int(world.model.geom_bodyid[g]) for g in world.data.contact.geom[index]}
-        if block in pair and pair & fingers:
-            mujoco.mj_contactForce(world.model, world.data, index, wrench)
-            total += wrench[0]
-    return total / 2
-
-
-def squeeze_force(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
-    """Normal force at the pads against the commanded one, over the gripper's range."""
-    worst, detail = 0.0, []
-    gripper = arm.gripper
-    for share in (0.1, 0.5, 1.0):
-        force = max(gripper.force_min, share * gripper.force_max)
-        world, _ = _gripped(robot, physics, arm, force)
-        measured = _pad_force(world, arm.name)
-        worst = max(worst, abs(measured / force - 1))
-        detail.append(f"{force:.0f} N: {measured:.2f} N")
-    return Check(f"{arm.name}: pad force against command", worst, 0.05, "", "; ".join(detail))
-
-
-def slip(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
-    """Weight under which a squeezed block slips, against 2 mu F.
-
-    Gravity grows until the block moves at more than 5 mm/s against the gripper:
-    across the fingers, where F is the commanded force, and along the approach,
-    where F is what the pads measure (the pads of a gripper with arcs tighten
-    when their load pulls them outward).
-    """
-    mu = PAD_FRICTION * physics.friction_scale
-    worst, detail = 0.0, []
-    for share in (0.1, 0.5):
-        force = max(arm.gripper.force_min, share * arm.gripper.force_max)
-        for axis, along in ((0, "across"), (2, "along")):
-            weight, pads = _slip_weight(robot, physics, arm, force, axis)
-            expected = 2 * mu * (force if axis == 0 else pads)
-            worst = max(worst, abs(weight / expected - 1) if expected > 0 else np.inf)
-            detail.append(f"{force:.0f} N {along}: {weight:.1f} N of {expected:.1f} N")
-    return Check(f"{arm.name}: slip weight against 2 mu F", worst, 0.10, "", "; ".join(detail))
-
-
-def _slip_weight(
-    robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec, force: float, axis: int
-) -> tuple[float, float]:
-    """Weight [N] along an axis of the tool at which the block slips, and the pads' force then."""
-    world, block = _gripped(robot, physics, arm, force)
-    body, tool = world.data.body("object_00"), world.data.body(arm.tip_link)
-    direction = tool.xmat.reshape(3, 3)[:, axis].copy()
-    expected = 2 * PAD_FRICTION * physics.friction_scale * force
-    steps = max(round(0.02 / world.timestep), 1)
-    weight, pads, gap = 0.0, force, direction @ (body.xpos - tool.xpos)
-    while weight < 3 * expected:
-        weight += expected * steps * world.timestep / 2  # 2 mu F in two seconds
-        world.model.opt.gravity[:] = direction * weight / block.mass
-        world.step(steps)
-        place = direction @ (body.xpos - tool.xpos)
-        if place - gap > 0.005 * steps * world.timestep and weight > 0.2 * expected:
-            break
-        gap, pads = place, _pad_force(world, arm.name)
-    return weight, pads
-
-
-def creep(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
-    """How far a held block creeps in ten seconds, at half the largest force."""
-    world, _ = _gripped(robot, physics, arm, arm.gripper.force_max / 2)
-    body, tool = world.data.body("object_00"), world.data.body(arm.tip_link)
-    before = body.xpos - tool.xpos
-    world.step(round(10 / world.timestep))
-    crept = float(np.linalg.norm(body.xpos - tool.xpos - before))
-    return Check(f"{arm.name}: creep of a held block in 10 s", crept * 1e3, 2.0, "mm")
-
-
 def tracking(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
     """Largest error of the tool while the arm runs from home to ready and back, fast.
 
@@ -241,7 +84,7 @@ def tracking(robot: RobotSpec, physics: PhysicsOptions, arm: ArmSpec) -> Check:
     that the description allows. The bound is 5 mm on the way and the detail says
     the error at rest.
     """
-    world = _world(robot, physics)
+    world = quiet_world(robot, physics)
     start, goal = np.array(arm.home), np.array(arm.ready)
     world.set_arm(arm.name, start)
     worst = 0.0
@@ -289,7 +132,7 @@ def quintic(arm: ArmSpec, start: np.ndarray, goal: np.ndarray, share: float) -> 
 
 def joint_speeds(robot: RobotSpec, physics: PhysicsOptions) -> Check:
     """Largest speed of any joint as a share of its limit, told to go to ``ready`` at once."""
-    world = _world(robot, physics)
+    world = quiet_world(robot, physics)
     worst = 0.0
     for arm in robot.arms:
         world.command_joints(arm.name, arm.ready)
@@ -306,7 +149,7 @@ def bounds(robot: RobotSpec, physics: PhysicsOptions) -> Check:
         ObjectSpec("cube", friction=f, density=d)
         for f, d in zip(FRICTION_RANGE, DENSITY_RANGE, strict=True)
     ]
-    world = _world(robot, physics, *specs)
+    world = quiet_world(robot, physics, *specs)
     model = world.model
     bad = []
     for arm in robot.arms:
@@ -331,7 +174,7 @@ def bounds(robot: RobotSpec, physics: PhysicsOptions) -> Check:
 
 def no_magic(robot: RobotSpec, physics: PhysicsOptions) -> Check:
     """Number of constraints, tendons or actuators of the compiled model that touch an object."""
-    world = _world(robot, physics, ObjectSpec("cube"), ObjectSpec("arch"))
+    world = quiet_world(robot, physics, ObjectSpec("cube"), ObjectSpec("arch"))
     model = world.model
     objects = {model.body(name).id for name in world.scene.names()}
     joint = mujoco.mjtObj.mjOBJ_JOINT
@@ -360,11 +203,13 @@ def no_magic(robot: RobotSpec, physics: PhysicsOptions) -> Check:
     )
 
 
-CHECKS: dict[str, Callable[..., Check]] = {
+CELL_CHECKS: dict[str, Callable[[RobotSpec, PhysicsOptions], Check]] = {
     "slope": slope,
     "bounds": bounds,
     "no_magic": no_magic,
     "joint_speeds": joint_speeds,
+}
+ARM_CHECKS: dict[str, Callable[[RobotSpec, PhysicsOptions, ArmSpec], Check]] = {
     "squeeze_force": squeeze_force,
     "slip": slip,
     "creep": creep,

@@ -10,19 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
 from selfgrasp_nodes.errors import ExecutionFailed, UnknownName
 from selfgrasp_nodes.robots import RobotSpec
-from selfgrasp_nodes.robots import gripper as kinematics
 from selfgrasp_nodes.simulation.cameras import CameraRenderer
 from selfgrasp_nodes.simulation.drives import ArmDrive, GripperDrive
 from selfgrasp_nodes.simulation.model import PhysicsOptions, build_cell, compile_scene
 from selfgrasp_nodes.simulation.noise import CameraNoise
 from selfgrasp_nodes.simulation.scene import Scene
+from selfgrasp_nodes.simulation.truth import ObjectTruth, object_truth
 from selfgrasp_nodes.simulation.wrist import WristSensor
 from selfgrasp_nodes.types import Trajectory, View
 
@@ -41,19 +40,6 @@ class WorldOptions:
 
     physics: PhysicsOptions = field(default_factory=PhysicsOptions)
     noise: bool = True
-
-
-class ObjectTruth(NamedTuple):
-    """Where an object really is; for evaluation only.
-
-    ``held_by`` names the arm whose two fingers both touch it while the table
-    does not, or is empty.
-    """
-
-    id: str
-    shape: str
-    world_T_object: np.ndarray
-    held_by: str
 
 
 class World:
@@ -208,7 +194,7 @@ class World:
         self._arm(arm)
         drive = self._grippers[arm]
         gripper = drive.spec
-        width = kinematics.width_from_joint(gripper, float(self.data.qpos[drive.qpos]))
+        width = drive.width()
         force = abs(float(self.data.actuator_force[drive.actuator])) / drive.lever()
         if self.options.noise:
             noise = self._rng.standard_normal(2)
@@ -223,7 +209,7 @@ class World:
         """
         self._arm(arm)
         drive = self._grippers[arm]
-        width = kinematics.width_from_joint(drive.spec, float(self.data.qpos[drive.qpos]))
+        width = drive.width()
         speed = abs(float(self.data.qvel[drive.dof])) * drive.lever()
         return width, speed, drive.target
 
@@ -266,27 +252,12 @@ class World:
 
     def truth(self) -> list[ObjectTruth]:
         """Every object that was not removed; for evaluation only."""
-        touching: dict[int, set[int]] = {body: set() for body in self._bodies.values()}
-        if self._bodies:
-            pairs = self.model.geom_bodyid[self.data.contact.geom]
-            for a, b in pairs.tolist():
-                if a in touching:
-                    touching[a].add(b)
-                if b in touching:
-                    touching[b].add(a)
-        found = []
-        for name, body in self._bodies.items():
-            if name in self._removed:
-                continue
-            pose = np.eye(4)
-            pose[:3, :3] = self.data.xmat[body].reshape(3, 3)
-            pose[:3, 3] = self.data.xpos[body]
-            holder = ""
-            for arm, fingers in self._fingers.items():
-                if 0 not in touching[body] and all(touching[body] & f for f in fingers):
-                    holder = arm
-            found.append(ObjectTruth(name, self._shapes[name], pose, holder))
-        return found
+        present = {
+            name: (body, self._shapes[name])
+            for name, body in self._bodies.items()
+            if name not in self._removed
+        }
+        return object_truth(self.model, self.data, present, self._fingers)
 
     def object_speed(self) -> float:
         """Speed of the fastest object that was not removed [m/s or rad/s]."""

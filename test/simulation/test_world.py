@@ -309,3 +309,19 @@ def test_baxters_cameras_ride_on_its_hands():
     world.set_arm("left", robot.arm("left").ready)
     after = world.render("left_hand_camera")
     assert np.linalg.norm((after.world_T_camera - before.world_T_camera)[:3, 3]) > 0.2
+
+
+@pytest.mark.parametrize("name", ["ur5_rg2", "baxter"])
+def test_the_drives_law_is_the_grippers(name):
+    """The drive computes width and lever in closed form; robots.gripper is the reference."""
+    robot = load_robot(name)
+    world, arm = World(robot, WorldOptions(noise=False)), robot.arms[0]
+    gripper = arm.gripper
+    drive = world._grippers[arm.name]
+    for width in np.linspace(gripper.width_min, gripper.width_max, 9):
+        drive.place(width)
+        assert drive.width() == pytest.approx(width, abs=1e-9)
+        assert drive.lever() == pytest.approx(
+            abs(kinematics.width_per_joint(gripper, min(width, gripper.width_max - 1e-4))),
+            rel=5e-3,
+        )
