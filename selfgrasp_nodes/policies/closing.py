@@ -21,6 +21,7 @@ HALF = 0.084  # half the patch along u [m]
 SPAN = 0.060  # how far along v the object is followed [m]
 SPAN_STEP = 0.003
 MIN_COVER = 0.1  # share of the pads' width
+FEW_ROWS = 6e-5  # spread of rows below which an edge's slope is uncertain [m^2]
 NOISE = 0.004  # what sensors may err in height [m]
 
 
@@ -123,7 +124,7 @@ def _edge(profile: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 
 def _line(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least-squares line through an edge.
+    """Weighted least-squares line through an edge, drawn to level where rows are few.
 
     Args:
         v: (V,) where the rows lie [m].
@@ -138,7 +139,7 @@ def _line(v: np.ndarray, edge: np.ndarray, weight: np.ndarray) -> tuple[np.ndarr
     centered = v - (weight * v).sum(axis=1, keepdims=True) / total
     level = edge - (weight * edge).sum(axis=1, keepdims=True) / total
     spread = (weight * centered**2).sum(axis=1)
-    slope = (weight * level * centered).sum(axis=1) / np.maximum(spread, 1e-9)
+    slope = (weight * level * centered).sum(axis=1) / (spread + FEW_ROWS)
     left = weight * (level - slope[:, None] * centered) ** 2
     return slope, np.sqrt(left.sum(axis=1) / total[:, 0])
 
