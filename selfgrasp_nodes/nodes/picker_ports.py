@@ -199,7 +199,7 @@ class RosStore:
 
     def __init__(self, node: BaseNode):
         self._node = node
-        self._topic = node.create_publisher(TrialMsg, "trials", qos.EVENT)
+        self._topic = node.create_publisher(TrialMsg, "trial", qos.EVENT)
         self._store: Any = node.create_client(StoreTrial, "store_trial", callback_group=node.group)
         self.record = False
         self.bag_uri = ""
