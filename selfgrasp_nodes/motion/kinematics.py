@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pinocchio
+from scipy.linalg.lapack import dposv
 
 from selfgrasp_nodes.errors import PlanningFailed
 from selfgrasp_nodes.motion.model import RobotModel
@@ -17,7 +18,9 @@ _TOLERANCE = 1e-6  # of the error twist [m, rad]
 _DAMPING = 1e-8
 _LONGEST_STEP = 0.4  # of a joint in one iteration [rad]
 _ITERATIONS = 60
+_NEAR = 0.5  # a solution so near its seed need not be compared with others [s]
 _TWO_PI = 2 * np.pi
+_IDENTITY = np.eye(6)
 
 
 class ArmKinematics:
@@ -78,7 +81,6 @@ class ArmKinematics:
         start = np.clip(self._unordered(seed), lower, upper)
         q = start.copy()
         redundant = len(q) > 6
-        damping = _DAMPING * np.eye(6)
         for _ in range(_ITERATIONS):
             pinocchio.computeJointJacobians(model, data, q)
             placement = pinocchio.updateFramePlacement(model, data, frame)
@@ -89,11 +91,11 @@ class ArmKinematics:
             jacobian = pinocchio.getFrameJacobian(model, data, frame, pinocchio.LOCAL)
             # Levenberg: damp in proportion to the error, so that it is robust
             # near singularities and quadratic at the solution (Sugihara 2011).
-            gram = jacobian @ jacobian.T + damping + 1e-3 * size * size * np.eye(6)
-            step = jacobian.T @ np.linalg.solve(gram, error)
+            gram = jacobian @ jacobian.T + (_DAMPING + 1e-3 * size * size) * _IDENTITY
+            step = jacobian.T @ dposv(gram, error)[1]
             if redundant:
                 pull = 0.1 * (start - q)
-                step += pull - jacobian.T @ np.linalg.solve(gram, jacobian @ pull)
+                step += pull - jacobian.T @ dposv(gram, jacobian @ pull)[1]
             longest = np.abs(step).max()
             if longest > _LONGEST_STEP:
                 step *= _LONGEST_STEP / longest
@@ -121,8 +123,13 @@ class ArmKinematics:
         """
         seed = np.asarray(seed, float)
         ready = np.asarray(self.arm.ready, float)
-        found = [self.solve(world_T_tip, start) for start in (seed, ready)]
-        solutions = [self._nearest_turn(q, seed) for q in found if q is not None]
+        solutions = []
+        for start in (seed, ready):
+            q = self.solve(world_T_tip, start)
+            if q is not None:
+                solutions.append(self._nearest_turn(q, seed))
+                if self.distance(seed, solutions[-1]) < _NEAR:
+                    break
         if not solutions:
             rng = rng or np.random.default_rng(0)
             for spread in np.linspace(0.3, 1.5, restarts):

@@ -13,6 +13,8 @@ from selfgrasp_nodes.robots import ArmSpec, RobotSpec
 from selfgrasp_nodes.robots.gripper import joint_from_width
 from selfgrasp_nodes.robots.urdf import expand_urdf
 
+_REMEMBERED = 256  # openings whose finger joints are kept
+
 
 @dataclass(frozen=True)
 class Mimic:
@@ -53,6 +55,7 @@ class RobotModel:
             raise InvalidConfig(f"the URDF of {robot.name!r} cannot be used: {error}") from error
         self.world_T_base = robot.world_T_base.matrix
         self.mimics = _mimics(text)
+        self._fingers: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
         for arm in robot.arms:
             self._check(arm)
 
@@ -70,13 +73,22 @@ class RobotModel:
 
     def set_width(self, q: np.ndarray, arm: ArmSpec, width: float) -> None:
         """Write a gripper's joints, the followers too, for an opening [m] into ``q``."""
+        key = (arm.name, float(width))
+        if key not in self._fingers:
+            if len(self._fingers) >= _REMEMBERED:
+                self._fingers.clear()
+            self._fingers[key] = self._finger_joints(arm, width)
+        where, values = self._fingers[key]
+        q[where] = values
+
+    def _finger_joints(self, arm: ArmSpec, width: float) -> tuple[np.ndarray, np.ndarray]:
+        """Where a gripper's joints stand in a configuration, and their values at an opening."""
         values = {arm.gripper.joint: joint_from_width(arm.gripper, width)}
         for mimic in self.mimics:
             if mimic.other in values:
                 values[mimic.joint] = mimic.multiplier * values[mimic.other] + mimic.offset
-        for joint, value in values.items():
-            if self.model.existJointName(joint):
-                q[self.model.joints[self.model.getJointId(joint)].idx_q] = value
+        joints = tuple(j for j in values if self.model.existJointName(j))
+        return self.indices(joints), np.array([values[j] for j in joints])
 
     def arm_joint_ids(self, arm: ArmSpec) -> list[int]:
         """Pinocchio ids of the arm's joints, base to wrist."""

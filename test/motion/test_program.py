@@ -74,7 +74,7 @@ def test_a_push_has_nothing_to_put_away(planner, options):
     arm = planner.robot.arm()
     program = plan_candidate(planner, push(-0.5, 0.0, 0.02, 0.9), np.array(arm.home), options)
     assert program.place == () and program.home == ()
-    np.testing.assert_allclose(program.q_end(placed=True), arm.home)
+    np.testing.assert_allclose(program.q_end(placed=True), arm.home, atol=1e-9)
     stroke = next(s for s in moves(program.act) if s.phase == P.ACT)
     a, b = (planner.fk(arm.name, q)[:3, 3] for q in stroke.trajectory.positions[[0, -1]])
     np.testing.assert_allclose(b - a, [0.1 * np.cos(0.9), 0.1 * np.sin(0.9), 0], atol=1e-5)
@@ -85,8 +85,8 @@ def test_the_end_is_predicted(planner, options):
     program = plan_candidate(planner, grasp(-0.5, 0.0), np.array(arm.home), options)
     x, y = planner.fk(arm.name, program.q_end(placed=True))[:2, 3]
     np.testing.assert_allclose((x, y), planner.robot.bin.center, atol=1e-4)
-    np.testing.assert_allclose(program.q_end(placed=True, at_home=True), arm.home)
-    np.testing.assert_allclose(program.q_end(placed=False), arm.home)
+    np.testing.assert_allclose(program.q_end(placed=True, at_home=True), arm.home, atol=1e-9)
+    np.testing.assert_allclose(program.q_end(placed=False), arm.home, atol=1e-9)
     ahead = plan_candidate(planner, grasp(-0.4, 0.1), program.q_end(placed=True), options)
     np.testing.assert_array_equal(joined(ahead.act)[0].positions[0], program.q_end(placed=True))
 
