@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import numpy as np
 import pinocchio as pin
 import pytest
@@ -179,3 +183,32 @@ def test_baxters_home_and_ready_are_mirrored_and_point_down(baxter):
             assert hand[2, 2] < -0.999
             if pose == "ready":
                 assert robot.workspace.workspace.contains(hand[0, 3], hand[1, 3])
+
+
+@pytest.mark.parametrize("name", ["ur5_rg2", "baxter"])
+def test_ros_and_gazebo_read_the_descriptions(name, tmp_path):
+    """urdfdom (RViz, MoveIt) parses them; sdformat (Gazebo) keeps every moving link."""
+    check, convert = shutil.which("check_urdf"), shutil.which("ign") or shutil.which("gz")
+    if check is None and convert is None:
+        pytest.skip("neither urdfdom's check_urdf nor Gazebo's sdf tool is installed")
+    robot = load_robot(name)
+    file = tmp_path / "robot.urdf"
+    file.write_text(expand_urdf(robot, resolve=False, world="true"))
+    if check is not None:
+        ran = subprocess.run([check, str(file)], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    if convert is not None:
+        environment = {"IGN_CONFIG_PATH": "/usr/share/ignition"} | dict(os.environ)
+        ran = subprocess.run(
+            [convert, "sdf", "-p", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+        if "cannot find any available" in ran.stdout + ran.stderr:
+            pytest.skip("Gazebo's command line lacks the sdf verb")
+        assert ran.returncode == 0, ran.stderr
+        for arm in robot.arms:
+            for joint in (*arm.joints, arm.gripper.joint):
+                assert f"<joint name='{joint}'" in ran.stdout
