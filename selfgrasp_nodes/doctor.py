@@ -265,29 +265,21 @@ def shared_memory(folder: Path = Path("/dev/shm")) -> Finding:
     from selfgrasp_nodes.cli import shared_memory as memory
 
     total = memory.size(folder)
-    needed = memory.SEGMENT * memory.PARTICIPANTS
+    needed = memory.needed(next(iter(memory.SEGMENTS)))
     try:
         free = shutil.disk_usage(folder).free if total else 0
     except OSError:
         free = 0
     mib = 2**20
     found = f"{free / mib:.0f} MiB free of {total / mib:.0f}, {needed / mib:.0f} are needed"
+    message = memory.choose_profile(folder).message
     if total < needed:
-        return Finding(
-            "machine",
-            str(folder),
-            Level.WARN,
-            found + ": images go over UDP, more slowly",
-            "start the container with --shm-size=1g, or: mount -o remount,size=1G /dev/shm",
-        )
+        remedy = "start the container with --shm-size=1g, or: mount -o remount,size=1G /dev/shm"
+        shown = f"{found}; {message.split(':')[0]}"
+        return Finding("machine", str(folder), Level.WARN, shown, remedy)
     if free < needed:
-        return Finding(
-            "machine",
-            str(folder),
-            Level.WARN,
-            found,
-            f"end other programs, then remove what dead ones left: rm {folder}/fastrtps_*",
-        )
+        remedy = f"end other programs, then remove what dead ones left: rm {folder}/fastdds_*"
+        return Finding("machine", str(folder), Level.WARN, found, remedy)
     return Finding("machine", str(folder), Level.OK, found)
 
 

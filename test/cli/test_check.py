@@ -42,6 +42,7 @@ def test_too_little_shared_memory_is_named(monkeypatch):
     monkeypatch.setattr(shared_memory, "PARTICIPANTS", 2**40)
     finding = doctor.shared_memory()
     assert finding.level == Level.WARN
+    assert "over UDP" in finding.found
     assert "are needed" in finding.found and "--shm-size" in finding.remedy
 
 
