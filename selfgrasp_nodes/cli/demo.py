@@ -159,10 +159,11 @@ class Display:
         self._cleared += grasped
         color = "green" if trial.outcome.success else "yellow"
         x, y = trial.candidate.pose[:2, 3]
+        still = "" if rest != rest else f", {rest:.2f} s at rest before"
         self._console.print(
             f"try {trial.index + 1:2d}  {trial.candidate.primitive.name.lower():5s} at "
             f"({x:+.3f}, {y:+.3f})  [{color}]{trial.outcome.code.name.lower():8s}[/]  "
-            f"{self._rows[-1][1]:4.1f} s, at rest {rest:.2f} s; "
+            f"{self._rows[-1][1]:4.1f} s{still}; "
             f"{max(self.objects - self._cleared, 0)} left  [dim]{trial.outcome.reason}[/]"
         )
         self._bar.update(self._task, completed=self._cleared)
@@ -172,7 +173,7 @@ class Display:
         import numpy as np
         from rich.table import Table
 
-        rests = [rest for _, _, rest in self._rows[1:]] or [float("nan")]
+        rests = [rest for _, _, rest in self._rows if not np.isnan(rest)] or [float("nan")]
         periods = [period for _, period, _ in self._rows] or [float("nan")]
         table = Table(
             title="Table clear" if truth["bin"] == self.objects else "Table not clear",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -31,7 +32,7 @@ from selfgrasp_nodes.nodes.waiting import call, wait
 from selfgrasp_nodes.perception.draw import save_decision
 from selfgrasp_nodes.perception.gif import GifWriter
 from selfgrasp_nodes.robots import RobotSpec
-from selfgrasp_nodes.types import Trial
+from selfgrasp_nodes.types import PhaseCode, Trial
 
 FRAME_RATE = 5.0
 """Pictures a second of the film."""
@@ -59,7 +60,8 @@ class DemoNode(Node):
         Args:
             robot: The robot's description.
             folder: Where picture and film go.
-            on_trial: Called with each finished trial and the rest before it [s].
+            on_trial: Called with each finished trial and the rest before it [s]
+                (see :meth:`_rest_before`; NaN for the first).
             on_feedback: Called with the action's feedback.
             film: Whether the spectator films.
         """
@@ -71,6 +73,7 @@ class DemoNode(Node):
         self._on_trial, self._on_feedback = on_trial, on_feedback
         self._widths = {arm.name: 0.0 for arm in robot.arms}
         self._caption = ""
+        self._lifted = float("nan")
         self._observations: dict[str, ObservationMsg] = {}
         self._film_lock = threading.Lock()
         self.film: GifWriter | None = None
@@ -136,7 +139,6 @@ class DemoNode(Node):
         self._goal = wait(sent, 30.0, "the picker's answer to the goal")
         if not self._goal.accepted:
             raise Unavailable("the picker refused the goal: another one runs")
-        self.rest.take()
         return wait(self._goal.get_result_async(), limit, "the end of clear_table").result
 
     def cancel(self) -> None:
@@ -178,7 +180,16 @@ class DemoNode(Node):
         trial = trial_messages.trial(message)
         what = trial.candidate.primitive.name.lower()
         self._caption = f"try {trial.index + 1}: {what} {trial.outcome.code.name.lower()}"
-        self._on_trial(trial, self.rest.take())
+        self._on_trial(trial, self._rest_before(trial))
+
+    def _rest_before(self, trial: Trial) -> float:
+        """Rest from the end of the lift before to the closing of this one's fingers [s]."""
+        acts = [p for p in trial.execution.phases if p.code == PhaseCode.ACT]
+        lifts = [p for p in trial.execution.phases if p.code == PhaseCode.LIFT]
+        before, self._lifted = self._lifted, lifts[-1].end * 1e-9 if lifts else float("nan")
+        if not acts or np.isnan(before):
+            return float("nan")
+        return self.rest.between(before, acts[0].start * 1e-9)
 
     def _take_observation(self, message: ObservationMsg) -> None:
         if self.picture is None:

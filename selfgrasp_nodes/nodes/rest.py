@@ -20,17 +20,17 @@ WINDOW = 0.1
 
 
 class RestMeter:
-    """Adds up the wall time in which nothing of the robot moves.
+    """Remembers when nothing of the robot moved.
 
-    Speeds are the slope over a window of what the robot reports, in simulated or
-    robot time; the time that is added up is wall time.
+    Speeds are the slope over a window of what the robot reports, in the graph's
+    time; the rest that is added up is wall time.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._samples: deque[tuple[float, np.ndarray]] = deque()
-        self._last_wall: float | None = None
-        self._rest = 0.0
+        self._last_wall = time.monotonic()
+        self._rests: deque[tuple[float, float]] = deque(maxlen=100_000)
 
     def add(self, stamp: float, joints: Sequence[float], widths: Sequence[float]) -> None:
         """Take one reading.
@@ -53,12 +53,12 @@ class RestMeter:
                 values = np.array([v for _, v in self._samples])
                 centred = times - times.mean()
                 slope = centred @ values / (centred @ centred)
-                if np.abs(slope).max() < 1 and self._last_wall is not None:
-                    self._rest += now - self._last_wall
+                if np.abs(slope).max() < 1:
+                    # The slope is that of the window's middle.
+                    self._rests.append((float(times.mean()), now - self._last_wall))
             self._last_wall = now
 
-    def take(self) -> float:
-        """Seconds of rest since the last call."""
+    def between(self, start: float, end: float) -> float:
+        """Wall time at rest within a span of the graph's time [s]."""
         with self._lock:
-            rest, self._rest = self._rest, 0.0
-            return rest
+            return sum(wall for at, wall in self._rests if start <= at <= end)
