@@ -146,10 +146,12 @@ class RoiNode(BaseNode):
                     f"with camera:={wanted} for that one"
                 )
         count = request.frames or self.values["frames"]
-        colors, depths, stamp = [], [], self.now()
+        colors: list[np.ndarray] = []
+        depths: list[np.ndarray] = []
+        stamp = self.now()
         limit = time.monotonic() + self.values["timeout"] + 0.5 * count
         while len(colors) < count:
-            pair = self._stream.wait(stamp, max(limit - time.monotonic(), 0.05))
+            pair = self._stream.wait(stamp, self.values["timeout"])  # of each, not of all
             stamp = pair.stamp + 1
             blocking = self._arms.blocking(pair.stamp)
             if blocking and time.monotonic() > limit:
