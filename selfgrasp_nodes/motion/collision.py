@@ -58,6 +58,7 @@ class CollisionChecker:
         for shape in self._shapes.geometryObjects:
             _make_convex(shape)
         self._links = range(len(self._shapes.geometryObjects))
+        self._extents = {a.name: self._own_extents(a) for a in robot.robot.arms}
         self._hands = {a.name: robot.subtree(robot.arm_joint_ids(a)[-1]) for a in robot.robot.arms}
         self._skip = _neighbours(robot)
         self._payloads = {a.name: self._add_payload(a, payload) for a in robot.robot.arms}
@@ -122,23 +123,25 @@ class CollisionChecker:
         """
         data = self._data_for(arm, Contact.FREE)
         pinocchio.updateGeometryPlacements(self._model, self._data, self._shapes, data, q)
+        links, centre, half = self._extents[arm.name]
+        placements = [data.oMg[link] for link in links]
+        turns = self._robot.world_T_base[:3, :3] @ np.array([p.rotation for p in placements])
+        origins = (
+            np.array([p.translation for p in placements]) @ self._robot.world_T_base[:3, :3].T
+        )
+        middle = (turns @ centre[..., None])[..., 0] + origins + self._robot.world_T_base[:3, 3]
+        reach = (np.abs(turns) @ half[..., None])[..., 0]
+        return middle - reach, middle + reach
+
+    def _own_extents(self, arm: ArmSpec) -> tuple[list[int], np.ndarray, np.ndarray]:
+        """The arm's shapes from its second joint outwards: ids, local centres and half sizes."""
         joints = self._robot.subtree(self._robot.arm_joint_ids(arm)[1])
-        rotation, origin = self._robot.world_T_base[:3, :3], self._robot.world_T_base[:3, 3]
-        low, high = [], []
-        for index in self._links:
-            shape = self._shapes.geometryObjects[index]
-            if shape.parentJoint not in joints:
-                continue
-            box = shape.geometry.aabb_local
-            centre = (box.min_ + box.max_) / 2
-            half = (box.max_ - box.min_) / 2
-            placement = data.oMg[index]
-            turn = rotation @ placement.rotation
-            middle = rotation @ (placement.rotation @ centre + placement.translation) + origin
-            reach = np.abs(turn) @ half
-            low.append(middle - reach)
-            high.append(middle + reach)
-        return np.array(low), np.array(high)
+        shapes = self._shapes.geometryObjects
+        links = [i for i in self._links if shapes[i].parentJoint in joints]
+        boxes = [shapes[i].geometry.aabb_local for i in links]
+        low = np.array([box.min_ for box in boxes])
+        high = np.array([box.max_ for box in boxes])
+        return links, (low + high) / 2, (high - low) / 2
 
     def _in_base(self, world_T_shape: np.ndarray) -> pinocchio.SE3:
         return pinocchio.SE3(self._robot.world_T_base).inverse() * pinocchio.SE3(world_T_shape)

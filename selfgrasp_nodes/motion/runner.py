@@ -361,6 +361,8 @@ class Runner:
     def _view_clear(self) -> None:
         if self._view_pending:
             self._view_pending = False
+            if self._space is not None:
+                self._space.left()
             self._events.on_view_clear()
 
     def _is_cancelled(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,7 @@ class ArmSpace:
         self._sweeper = sweeper
         self._timeout = timeout
         self._held: list[Lease] = []
+        self._tail: Region | None = None
 
     def region(self, segments: Sequence[Segment]) -> Region:
         """What the arm passes through on planned segments."""
@@ -64,13 +66,25 @@ class ArmSpace:
         before = list(self._held)
         self.enter(segments, cancelled)
         self._give_back(before)
+        tail = after_view(segments)
+        self._tail = self.region(tail) if tail else None
+
+    def left(self) -> None:
+        """The arm has left the overhead view: keep only the rest of its way out."""
+        if self._tail is not None:
+            self._keep_only(self._tail)
+            self._tail = None
 
     def rest(self, q: np.ndarray) -> None:
         """Hold only the place where the arm stands."""
         still = Trajectory((), np.array([0.0]), np.atleast_2d(q), np.zeros((1, len(q))))
         region = Region(*self._sweeper.swept(self._arm, still))
+        self._tail = None
+        self._keep_only(region)
+
+    def _keep_only(self, region: Region) -> None:
         before = list(self._held)
-        # The arm is there already, so that it need not wait for its place.
+        # The arm is there already, or holds it in a larger lease: it need not wait.
         self._held.append(self._leases.claim(self._arm, region))
         self._give_back(before)
 
@@ -78,3 +92,19 @@ class ArmSpace:
         for lease in leases:
             lease.release()
             self._held.remove(lease)
+
+
+def after_view(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """What of a way out comes after the overhead view has become clear."""
+    for number, segment in enumerate(segments):
+        if isinstance(segment, MoveSegment) and segment.view_clear is not None:
+            trajectory = segment.trajectory
+            late = trajectory.time >= segment.view_clear - 1e-9
+            rest = replace(
+                trajectory,
+                time=trajectory.time[late] - trajectory.time[late][0],
+                positions=trajectory.positions[late],
+                velocities=trajectory.velocities[late],
+            )
+            return (replace(segment, trajectory=rest), *segments[number + 1 :])
+    return ()
