@@ -121,8 +121,11 @@ class Antipodal(PolicyBase):
             (found.x > low[0]) & (found.x < high[0]) & (found.y > low[1]) & (found.y < high[1])
         )
         score = np.where(inside, self.score(found), 0.0)
+        if score.max(initial=0.0) < self.params.min_score:
+            # Only what little can be seen of it: better a try than none.
+            score = np.where(inside, np.maximum(score, self.last_resort(found)), 0.0)
         score *= avoidance(found.x, found.y, found.angle, avoid, Primitive.GRASP)
-        good = np.flatnonzero(score >= self.params.min_score)
+        good = np.flatnonzero(score > self.params.min_score / 50)
         kept = found.take(good)
         best = suppress(kept.x, kept.y, kept.angle, score[good], max_candidates)
         return self.finish(
@@ -151,6 +154,12 @@ class Antipodal(PolicyBase):
             grip * parallel * straight * steep * central * room * seen * single * above * covered,
             0.0,
         )
+
+    def last_resort(self, found: Closing) -> np.ndarray:
+        """Quality of what :meth:`score` rejects, for want of better: below ``min_score``."""
+        crooked = (found.wedge / 0.7) ** 2 + (found.skew / 0.5) ** 2 + (found.bow / 0.01) ** 2
+        value = np.exp(-crooked - (found.tilt / 0.8) ** 2) * np.clip(found.overlap / 0.02, 0, 1)
+        return np.where(found.feasible, value * self.params.min_score, 0.0)
 
     def _candidate(self, found: Closing, i: int, score: float, workspace: object) -> Candidate:
         width, contact = float(found.width[i]), float(found.contact[i])

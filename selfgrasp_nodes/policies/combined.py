@@ -20,12 +20,15 @@ class AntipodalPushParams(Spec):
     Attributes:
         grasp: Of the grasps.
         push: Of the pushes.
-        push_below: Pushes come first when no grasp has this score.
+        push_below: A grasp of this score comes before any push.
+        push_weight: Below it, a push comes first if its score times this is
+            larger than the grasp's.
     """
 
     grasp: AntipodalParams = AntipodalParams()
     push: PushParams = PushParams()
     push_below: Annotated[float, Field(ge=0, le=1)] = 0.15
+    push_weight: Annotated[float, Field(ge=0, le=10)] = 0.5
 
 
 class AntipodalPush(PolicyBase):
@@ -52,8 +55,14 @@ class AntipodalPush(PolicyBase):
     ) -> list[Candidate]:
         """See :meth:`Policy.propose`; scores of grasps and pushes are scales of their own."""
         grasps = self.grasp.propose(observation, rng_seed, max_candidates, primitives, avoid)
-        good = [c for c in grasps if c.score >= self.params.push_below]
-        if good:
+        best = grasps[0].score if grasps else 0.0
+        if best >= self.params.push_below:
             return self.finish(grasps, observation)
         pushes = self.push.propose(observation, rng_seed, max_candidates, primitives, avoid)
-        return self.finish((pushes + grasps)[:max_candidates], observation)
+        if pushes and pushes[0].score * self.params.push_weight > best:
+            # Both kinds stay within reach of a caller that cannot plan the first ones.
+            half = max(1, max_candidates // 2)
+            ranked = pushes[:half] + grasps
+        else:
+            ranked = grasps + pushes
+        return self.finish(ranked[:max_candidates], observation)
