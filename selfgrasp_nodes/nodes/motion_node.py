@@ -115,12 +115,18 @@ class MotionNode(BaseNode):
         return problem, {"executions": self._executions, "plan_ms": self._last_plan_ms}
 
     def arms_now(self, leave_out: str) -> dict[str, tuple[np.ndarray, float]]:
-        """Joint positions and opening of the other arms."""
+        """Where the other arms are to be taken to be: joint positions and opening.
+
+        An arm that rests is where it is. One that works is taken to be at home, where
+        it will go: what keeps it and this one apart meanwhile are their leases.
+        """
         found = {}
         for name, lane in self.lanes.items():
             sample = lane.port.sensors.newest
-            if name != leave_out and sample is not None:
-                found[name] = (sample.q, sample.width)
+            if name == leave_out or sample is None:
+                continue
+            q = np.asarray(lane.arm.home, float) if lane.load else sample.q
+            found[name] = (q, sample.width)
         return found
 
     def _take_map(self, message: HeightmapMsg) -> None:
