@@ -111,7 +111,7 @@ _COMMON = (
 )
 _SIM = (
     Argument("objects", "10", "objects dropped on the table at the start"),
-    Argument("seed", "1", "of the scene; 0 starts with an empty table"),
+    Argument("seed", "1", "of the scene and of the sensors' noise"),
     Argument("scene", "", "scene file (JSON) instead of a random drop"),
     Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
     Argument("stream_rate", "0.0", "pictures a second without being asked for; 0: on request"),

@@ -46,7 +46,7 @@ class RecorderNode(BaseNode):
         Param("record_at_start", False, "Begin a run at once, without start_run"),
         Param("topics", list(STATE_TOPICS), "State topics to record, beside gripper and wrench"),
         Param("bag_file", "", "YAML with compression and limits; empty: config/recorder.yaml"),
-        Param("discovery_period", 0.5, "Between two looks for new topics [s]", low=0.05, high=60.0),
+        Param("discovery_period", 0.5, "Between two looks for topics [s]", low=0.05, high=60.0),
     )
 
     def __init__(self, **options: Any):

@@ -1,0 +1,60 @@
+"""A collection that starts with the picker, as ``collect.launch.py`` wants it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rclpy.action import ActionClient
+from rclpy.task import Future
+from selfgrasp.action import Collect
+
+if TYPE_CHECKING:
+    from selfgrasp_nodes.nodes.picker_node import PickerNode
+
+
+class SelfCollect:
+    """Sends the picker one ``collect`` goal when it is ready, and ends with it.
+
+    At the end of the collection the process is asked to end, so that bring-up
+    ends the rest: a night's run needs nobody to stop it.
+    """
+
+    def __init__(self, node: PickerNode):
+        self._node = node
+        self._client: Any = ActionClient(node, Collect, "collect", callback_group=node.group)
+        threading.Thread(target=self._start, name="collect", daemon=True).start()
+
+    def _start(self) -> None:
+        values = self._node.values
+        while not self._client.wait_for_server(1.0):
+            pass
+        goal = Collect.Goal(
+            tries=values["collect_tries"],
+            seed=values["collect_seed"],
+            objects=values["collect_objects"],
+            store_uri=values["collect_uri"],
+            resume=values["collect_resume"],
+        )
+        self._client.send_goal_async(goal, self._feedback).add_done_callback(self._accepted)
+
+    def _feedback(self, message: Any) -> None:
+        done = message.feedback
+        left = done.eta.sec
+        self._node.get_logger().info(
+            f"{done.done} tries, {done.positives} positive; {done.rate:.0f} an hour, "
+            f"{left // 3600}:{left // 60 % 60:02d} h left"
+        )
+
+    def _accepted(self, future: Future) -> None:
+        handle: Any = future.result()
+        handle.get_result_async().add_done_callback(self._finished)
+
+    def _finished(self, future: Future) -> None:
+        answer: Any = future.result()
+        result = answer.result
+        log = self._node.get_logger()
+        (log.info if result.success else log.error)(f"collection ended: {result.message}")
+        os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,149 @@
+"""A ROS context for nodes in this process, and one whole graph that tests share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("selfgrasp.msg", reason="the interfaces are not built")
+
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+
+from selfgrasp_nodes import bringup  # noqa: E402
+from selfgrasp_nodes.supervisor import Supervisor  # noqa: E402
+
+
+class Spinner:
+    """Spins nodes of this process in a thread."""
+
+    def __init__(self) -> None:
+        self.executor = SingleThreadedExecutor()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._ending.is_set():
+            self.executor.spin_once(timeout_sec=0.2)
+
+    def add(self, node: Any) -> Any:
+        self.executor.add_node(node)
+        return node
+
+    def close(self) -> None:
+        self._ending.set()
+        self.executor.wake()
+        self._thread.join(3.0)
+        for node in self.executor.get_nodes():
+            if hasattr(node, "close"):
+                node.close()
+            self.executor.remove_node(node)
+            node.destroy_node()
+        self.executor.shutdown(0.5)
+
+
+@pytest.fixture(scope="session")
+def ros() -> Iterator[None]:
+    if not rclpy.ok():
+        rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def spinner(ros: None) -> Iterator[Spinner]:
+    spinner = Spinner()
+    yield spinner
+    spinner.close()
+
+
+@pytest.fixture(scope="session")
+def graph(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """The simulated cell with three objects at real time, recording; shared by all tests."""
+    folder = tmp_path_factory.mktemp("graph")
+    graph = Graph(folder / "bag", processes="separate")
+    yield graph
+    graph.close()
+
+
+class Graph:
+    """A running graph, and a node of this process to talk to it."""
+
+    def __init__(self, bag: Any = "", **arguments: str):
+        given = {"objects": "3", "seed": "3", "record": str(bag), **arguments}
+        self.lines: list[str] = []
+        self.bag = bag
+        self.description = bringup.describe("sim", given)
+        self.supervisor = Supervisor(self.description, self.lines.append)
+        self.supervisor.start()
+        try:
+            self.supervisor.wait_ready(120)
+        except BaseException:
+            self.supervisor.stop()
+            print("\n".join(self.lines))
+            raise
+        self.spinner = Spinner()
+        self.node: Node = self.spinner.add(rclpy.create_node("tester"))
+
+    def close(self) -> None:
+        self.spinner.close()
+        self.supervisor.stop()
+
+    def call(self, kind: Any, name: str, request: Any, timeout: float = 30.0) -> Any:
+        from selfgrasp_nodes.nodes.waiting import call
+
+        client = self.node.create_client(kind, name)
+        try:
+            return call(client, request, timeout)
+        finally:
+            self.node.destroy_client(client)
+
+    def send(self, kind: Any, name: str, goal: Any, feedback: Callable | None = None) -> Goal:
+        return Goal(self.node, kind, name, goal, feedback)
+
+    def empty_table(self) -> None:
+        from selfgrasp.srv import ResetScene
+
+        assert self.call(ResetScene, "sim/reset", ResetScene.Request(objects=0)).success
+
+    def drop(self, objects: int, seed: int) -> str:
+        from selfgrasp.srv import ResetScene
+
+        answer = self.call(ResetScene, "sim/reset", ResetScene.Request(objects=objects, seed=seed))
+        assert answer.success, answer.message
+        return answer.scene_id
+
+
+class Goal:
+    """An action goal that was sent."""
+
+    def __init__(self, node: Any, kind: Any, name: str, goal: Any, feedback: Callable | None):
+        from rclpy.action import ActionClient
+
+        from selfgrasp_nodes.nodes.waiting import wait
+
+        self.client = ActionClient(node, kind, name)
+        assert self.client.wait_for_server(20.0), f"no action {name}"
+        sent = self.client.send_goal_async(goal, feedback_callback=feedback)
+        self.handle = wait(sent, 10.0, "acceptance")
+        self.finished = threading.Event()
+        self.answer: Any = None
+        if self.handle.accepted:
+            self.handle.get_result_async().add_done_callback(self._done)
+
+    def _done(self, future: Any) -> None:
+        self.answer = future.result()
+        self.finished.set()
+
+    def result(self, timeout: float = 90.0) -> Any:
+        assert self.handle.accepted
+        assert self.finished.wait(timeout), "the goal did not end"
+        return self.answer.result
+
+    def cancel(self) -> None:
+        self.handle.cancel_goal_async()
