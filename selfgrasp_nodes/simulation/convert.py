@@ -132,9 +132,10 @@ class _Reader:
             name=name,
             pos=parent_T_link[:3, 3].copy(),
             quat=geometry.quaternion(parent_T_link),
-            gravcomp=1.0,
         )
         link = self.links[name]
+        # As an arm's controller does it. It costs a Jacobian a body: frames need none.
+        body.gravcomp = 0.0 if link.find("inertial") is None else 1.0
         self._inertia(body, link.find("inertial"))
         for element in link.findall("visual"):
             self._visual(body, element)
