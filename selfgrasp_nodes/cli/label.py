@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         console.print(_quality(summary[key]))
     for error in summary["errors"][:10]:
         console.print(f"wrong: {error}", style="yellow")
+    for scene in summary["broken_scenes"]:
+        console.print(f"left out, {scene}", style="yellow")
     reached = _worst(summary["with_force"]["all"]) >= 0.98
     return 0 if reached else 1
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from selfgrasp_nodes.errors import ExecutionFailed
 from selfgrasp_nodes.labeling.options import LabelOptions
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.learning.metrics import proportion
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from selfgrasp_nodes.simulation.scene import Scene
 
 POLICIES = ("random-roi", "antipodal", "random")
+BEST = "antipodal"
 KINDS = ("blocks", "thin")
 
 
@@ -210,8 +212,8 @@ def initialise(config: LabelConfig) -> None:
         _loops[name] = FastLoop(robot, policy, friction_scale=config.friction_scale)
 
 
-def run_job(job: Job) -> list[LabelledTry]:
-    """The labelled tries on one scene."""
+def run_job(job: Job) -> tuple[list[LabelledTry], str]:
+    """The labelled tries on one scene, and the error that ended them early, if any."""
     from selfgrasp_nodes.orchestration.sequence import Limits
     from selfgrasp_nodes.simulation.scenes import random_scene
 
@@ -220,7 +222,10 @@ def run_job(job: Job) -> list[LabelledTry]:
     make = thin_scene if job.kind == "thin" else random_scene
     scene = make(loop.robot, _config.objects, job.seed)
     limits = Limits(max_actions=_config.tries, max_no_change=0)
-    done = loop.run(scene, job.seed, limits, [Primitive.GRASP])
+    try:
+        done = loop.run(scene, job.seed, limits, [Primitive.GRASP])
+    except ExecutionFailed as error:  # the physics of this scene broke down
+        return [], f"{job.kind}, {job.policy}, seed {job.seed}: {error}"
     rule = GraspRule()
     tries = []
     for trial, held in zip(done.trials, done.held, strict=True):
@@ -243,16 +248,20 @@ def run_job(job: Job) -> list[LabelledTry]:
                 outcome.reason,
             )
         )
-    return tries
+    return tries, ""
 
 
-def jobs(config: LabelConfig) -> Iterable[Job]:
-    """Endless: every policy on every kind of scene, seed after seed."""
+def jobs(config: LabelConfig, enough_held: Callable[[], bool]) -> Iterator[Job]:
+    """Endless: every policy on every kind of scene, seed after seed.
+
+    Once enough is held, the policy that aims best is left out.
+    """
     seed = config.seed
     while True:
         for kind in KINDS:
             for policy in POLICIES:
-                yield Job(kind, policy, seed)
+                if policy != BEST or not enough_held():
+                    yield Job(kind, policy, seed)
         seed += 1
 
 
@@ -270,6 +279,7 @@ def evaluate_labels(
     """
     start = time.monotonic()
     tries: list[LabelledTry] = []
+    broken: list[str] = []
 
     def count(held: bool) -> int:
         return sum(t.held == held for t in tries)
@@ -278,12 +288,13 @@ def evaluate_labels(
         wanted = count(True) >= config.held and count(False) >= config.not_held
         return wanted or len(tries) >= config.max_tries
 
-    def take(more: list[LabelledTry]) -> None:
-        tries.extend(more)
+    def take(result: tuple[list[LabelledTry], str]) -> None:
+        tries.extend(result[0])
+        broken.extend([result[1]] if result[1] else [])
         if on_progress is not None:
             on_progress(count(True), count(False))
 
-    todo = iter(jobs(config))
+    todo = jobs(config, lambda: count(True) >= config.held)
     if config.workers <= 1:
         initialise(config)
         while not enough():
@@ -296,24 +307,24 @@ def evaluate_labels(
         "rule_version": LabelOptions().grasp.version,
         **summarise_labels(tries),
         "wall_time": time.monotonic() - start,
+        "broken_scenes": broken,
         "tries": [asdict(t) for t in tries],
     }
 
 
 def _in_processes(
     config: LabelConfig,
-    todo: Iterable[Job],
-    take: Callable[[list[LabelledTry]], None],
+    todo: Iterator[Job],
+    take: Callable[[tuple[list[LabelledTry], str]], None],
     enough: Callable[[], bool],
 ) -> None:
     from selfgrasp_nodes.learning.workers import pool
 
-    source = iter(todo)
     with pool(config.workers, initialise, config) as workers:
-        running: set[Future[list[LabelledTry]]] = set()
+        running: set[Future[tuple[list[LabelledTry], str]]] = set()
         while not enough():
             while len(running) < config.workers + 1:
-                running.add(workers.submit(run_job, next(source)))
+                running.add(workers.submit(run_job, next(todo)))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 take(future.result())
