@@ -38,12 +38,12 @@ def test_thin_scenes_are_possible(seed):
 
 def test_labels_agree_with_truth_on_a_few_scenes():
     """A small run of what ``selfgrasp label --confusion`` does at length."""
-    config = le.LabelConfig(held=12, not_held=12, workers=1, tries=6, objects=5, seed=40)
+    config = le.LabelConfig(held=8, not_held=8, workers=1, tries=5, objects=5, seed=40)
     seen = []
     summary = le.evaluate_labels(config, lambda held, other: seen.append((held, other)))
     table = summary["with_force"]["all"]
-    assert table["held"]["count"] >= 12
-    assert table["not_held"]["count"] >= 12
+    assert table["held"]["count"] >= 8
+    assert table["not_held"]["count"] >= 8
     assert seen[-1] == (table["held"]["count"], table["not_held"]["count"])
     wrong = len(summary["errors"])
     assert wrong <= 1, summary["errors"]
