@@ -27,7 +27,7 @@ class LabelNode(BaseNode):
     PARAMETERS = (
         Param("rule_file", "", "YAML with the rule's parameters; empty: config/labeling.yaml"),
         Param("history", 60.0, "How much of the sensors is kept [s]", low=5.0, high=600.0),
-        Param("timeout", 1.0, "Wall-clock limit for samples to arrive [s]", low=0.1, high=10.0),
+        Param("timeout", 5.0, "Wall-clock limit for samples to arrive [s]", low=0.1, high=30.0),
     )
 
     def __init__(self, **options: Any):

@@ -21,7 +21,15 @@ EVENT = QoSProfile(
 STATE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
 )
-"""Joint states and wrenches for the label and the recorder: none may be missing."""
+"""Joint states and wrenches as they are published: label and recorder may miss none."""
+
+
+def state(depth: int) -> QoSProfile:
+    """As :data:`STATE`, for a subscriber with room for ``depth`` messages that wait."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE
+    )
+
 
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
