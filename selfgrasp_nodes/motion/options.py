@@ -25,11 +25,13 @@ class GraspOptions(Spec):
             descends in a straight line [m]; raised where objects are higher.
         lift_height: How far the hand lifts after it has closed [m].
         settle: Rest at the end of the lift, for the sensors [s].
+        bin_spread: Share of the bin over which releases are spread.
     """
 
     approach_height: Length = 0.05
     lift_height: Length = 0.20
     settle: Annotated[float, Field(ge=0, le=5)] = 0.05
+    bin_spread: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class PushOptions(Spec):

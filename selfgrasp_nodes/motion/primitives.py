@@ -246,11 +246,10 @@ def grasp_steps(
     grasp = candidate.pose
     above = _above(grasp, width, gripper, options, options.grasp.approach_height, heightmap)
     lifted = _raised(grasp, options.grasp.lift_height)
-    box = robot.bin_of(arm)
-    place = geometry.grasp_pose(*box.center, box.release_height, geometry.grasp_angle(grasp))
+    place = release_pose(grasp, robot, arm, options.grasp.bin_spread)
     return (
         Grip(PhaseCode.APPROACH, width, gripper.force_max, wait=False),
-        Move(PhaseCode.APPROACH, above, width),
+        Move(PhaseCode.APPROACH, above, width, guarded=True),
         Grip(PhaseCode.APPROACH, width, gripper.force_max),
         Move(PhaseCode.DESCEND, grasp, width, True, speed.descend_velocity, guarded=True),
         Grip(PhaseCode.ACT, gripper.width_min, candidate.max_force),
@@ -287,7 +286,7 @@ def push_steps(
     closed = Grip(PhaseCode.APPROACH, width, gripper.force_max)
     return (
         replace(closed, wait=False),
-        Move(PhaseCode.APPROACH, above, width),
+        Move(PhaseCode.APPROACH, above, width, guarded=True),
         closed,
         Move(PhaseCode.DESCEND, start, width, True, speed.descend_velocity, guarded=True),
         Move(PhaseCode.ACT, end, width, True, speed.push_velocity, guarded=True),
@@ -297,6 +296,26 @@ def push_steps(
         ),
         MoveJoints(PhaseCode.HOME, arm.home),
     )  # fmt: skip
+
+
+def release_pose(grasp: np.ndarray, robot: RobotSpec, arm: ArmSpec, spread: float) -> np.ndarray:
+    """Where over the bin a grasp lets go: the workspace drawn to scale into the bin.
+
+    Dropped at one spot, objects pile up until they roll over the bin's wall.
+
+    Args:
+        grasp: world_T_tcp of the grasp.
+        robot: Workspace and bins.
+        arm: Whose bin is used.
+        spread: Share of the bin that is used, along x and along y.
+
+    Returns:
+        world_T_tcp, 4 x 4.
+    """
+    box, workspace = robot.bin_of(arm), robot.workspace.workspace
+    share = (grasp[:2, 3] - workspace.center) / workspace.size
+    x, y = np.asarray(box.center) + spread * share * np.asarray(box.size[:2])
+    return geometry.grasp_pose(x, y, box.release_height, geometry.grasp_angle(grasp))
 
 
 def candidate_steps(

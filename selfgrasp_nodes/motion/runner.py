@@ -204,6 +204,8 @@ class Runner:
             SelfGraspError: If the way home is blocked.
         """
         name, sample = self.arm.name, self._port.sample()
+        if self._is_home(sample.q):
+            return
         tip = self._planner.fk(name, sample.q)
         for share in _RETREATS:
             above = tip.copy()
@@ -226,7 +228,7 @@ class Runner:
             SelfGraspError: If the way home is blocked or the motion fails.
         """
         sample, home = self._port.sample(), np.asarray(self.arm.home, float)
-        if np.abs(sample.q - home).max() < self._options.safety.start_tolerance:
+        if self._is_home(sample.q):
             return
         way = self._planner.plan_free(self.arm.name, sample.q, home, width=sample.width)
         clear = self._planner.view_clear_at(self.arm.name, way)
@@ -364,6 +366,10 @@ class Runner:
             if self._space is not None:
                 self._space.left()
             self._events.on_view_clear()
+
+    def _is_home(self, q: np.ndarray) -> bool:
+        away = np.abs(q - np.asarray(self.arm.home, float)).max()
+        return bool(away < self._options.safety.start_tolerance)
 
     def _is_cancelled(self) -> bool:
         return self._cancelled.is_set()

@@ -19,6 +19,7 @@ from selfgrasp_nodes.motion.primitives import (
     grasp_steps,
     height_below,
     push_steps,
+    release_pose,
     table_safe,
 )
 from selfgrasp_nodes.robots.gripper import tcp_distance
@@ -54,7 +55,7 @@ def test_a_grasp_descends_from_the_configured_height_and_lifts_by_it(robot, heig
     np.testing.assert_allclose(descend.world_T_tcp, candidate.pose)
     np.testing.assert_allclose(approach.world_T_tcp[:3, 3], [-0.45, 0.1, 0.03 + height])
     np.testing.assert_allclose(lift.world_T_tcp[:3, 3], [-0.45, 0.1, 0.03 + 0.20])
-    np.testing.assert_allclose(carry.world_T_tcp[:2, 3], robot.bin.center)
+    assert carry.world_T_tcp[2, 3] == pytest.approx(robot.bin.release_height)
     assert (approach.linear, descend.linear, lift.linear, carry.linear) == (
         False,
         True,
@@ -62,6 +63,22 @@ def test_a_grasp_descends_from_the_configured_height_and_lifts_by_it(robot, heig
         False,
     )
     assert descend.guarded and carry.carries
+
+
+def test_releases_are_spread_over_the_bin_and_stay_inside(any_robot):
+    workspace = any_robot.workspace.workspace
+    for arm in any_robot.arms:
+        box = any_robot.bin_of(arm)
+        spots = np.array(
+            [
+                release_pose(geometry.grasp_pose(x, y, 0.02, 0), any_robot, arm, 0.5)[:2, 3]
+                for x in (workspace.low[0], workspace.center[0], workspace.high[0])
+                for y in (workspace.low[1], workspace.center[1], workspace.high[1])
+            ]
+        )
+        np.testing.assert_allclose(spots[4], box.center)
+        np.testing.assert_allclose(np.ptp(spots, axis=0), 0.5 * np.array(box.size[:2]))
+        assert len(np.unique(spots.round(6), axis=0)) == 9
 
 
 def test_the_hand_opens_on_its_way_and_closes_with_the_candidates_force(robot, options):
