@@ -320,6 +320,7 @@ class PickerNode(BaseNode):
             config_digest(self.robot),
             int(run.goal.request.seed),
         )
+        self._observer.cancel = run.cancel
         wanted = tuple(Primitive(value) for value in primitives) or BOTH
         return TrialSequence(
             ports, identity, limits, wanted, lambda event: self._on_event(run, event), run.cancel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.msg import Trial as TrialMsg
 from selfgrasp.srv import Capture, Label, Plan, StoreTrial
 
-from selfgrasp_nodes.errors import EmptyObservation, PlanningFailed, StorageError
+from selfgrasp_nodes.errors import Cancelled, EmptyObservation, PlanningFailed, StorageError
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.nodes import conversions, qos, trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
@@ -48,6 +49,7 @@ class RosObserver:
 
     def __init__(self, node: BaseNode):
         self._node = node
+        self.cancel = threading.Event()
         self._capture: Any = node.create_client(Capture, "capture", callback_group=node.group)
         self._mover: Any = ActionClient(node, MoveArm, "move_arm", callback_group=node.group)
         self._messages: OrderedDict[str, ObservationMsg] = OrderedDict()
@@ -60,7 +62,16 @@ class RosObserver:
         return conversions.observation_message(observation, self._node.frame, frames)
 
     def observe(self) -> Observation:
-        """See ``ports.Observer``."""
+        """See ``ports.Observer``; a run that was cancelled looks no more.
+
+        Its arm stands where it was stopped, maybe in the camera's view.
+
+        Raises:
+            Cancelled: If the run was cancelled.
+            Unavailable: If no picture arrives in time.
+        """
+        if self.cancel.is_set():
+            raise Cancelled("cancelled; the try that was cut off is not recorded")
         return self._take(Capture.Request(require_arm_clear=True))
 
     def look(self, before: Observation, arm: str, world_T_camera: np.ndarray) -> Observation:

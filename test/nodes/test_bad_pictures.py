@@ -73,7 +73,7 @@ def capture(build, **parameters):
 
 
 def test_a_good_picture_becomes_a_heightmap(make) -> None:
-    camera, build = make
+    _, build = make
     answer = capture(build)
     assert answer.success, answer.message
     heightmap = conversions.heightmap(answer.observation.heightmap[0])
@@ -119,7 +119,7 @@ def test_depth_that_is_nan_everywhere(make) -> None:
 
 
 def test_missing_transform(make) -> None:
-    camera, build = make
+    _, build = make
     answer = capture(build, camera_pose="")
     assert answer.code == Status.UNAVAILABLE
     assert "'optical'" in answer.message and "'world'" in answer.message
@@ -135,13 +135,13 @@ def test_a_fault_does_not_stop_the_node(make) -> None:
 
 
 def test_a_silent_camera(make) -> None:
-    camera, build = make
+    _, build = make
     answer = capture(build, camera_namespace="elsewhere")
     assert answer.code == Status.UNAVAILABLE and "elsewhere" in answer.message
 
 
 def test_an_unknown_camera(make) -> None:
-    camera, build = make
+    _, build = make
     ask = build(HeightmapNode, Capture, "capture")
     answer = ask(Capture.Request(cameras=["front"]))
     assert answer.code == Status.UNKNOWN_NAME and "overhead" in answer.message

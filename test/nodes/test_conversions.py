@@ -118,7 +118,9 @@ def test_candidate_survives_bit_by_bit(primitive: Primitive) -> None:
 
 
 def test_trial_survives() -> None:
-    outcome = Outcome(OutcomeCode.SLIPPED, 0.7, "slid", "grasp/1", 0.02, 0.0, 12, 0.3, stalled=True)
+    outcome = Outcome(
+        OutcomeCode.SLIPPED, 0.7, "slid", "grasp/1", 0.02, 0.0, 12, 0.3, stalled=True
+    )
     before = Trial(
         "t-1", "run", "0", 4, 2**63, "ur5_rg2", "d", "s", a_candidate(), outcome,
         an_execution(), "obs-1", "obs-2", "bag", 1, notes={"a": 1},

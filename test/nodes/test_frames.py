@@ -42,7 +42,7 @@ def test_moving_frames_are_interpolated_at_the_stamp() -> None:
 def test_a_missing_transform_names_what_is_known() -> None:
     tree = TransformTree()
     tree.set_fixed("world", "left", A)
-    with pytest.raises(Unavailable, match="'camera' to 'world'.*left, world"):
+    with pytest.raises(Unavailable, match=r"'camera' to 'world'.*left, world"):
         tree.lookup("world", "camera")
 
 
