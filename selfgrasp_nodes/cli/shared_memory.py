@@ -15,9 +15,11 @@ from selfgrasp_nodes import paths
 from selfgrasp_nodes.errors import SelfGraspError
 
 SHARED_MEMORY = Path("/dev/shm")
-SEGMENT = 32 * 2**20
 # Nodes of the whole graph in a process each, the recorder, a command and RViz.
 PARTICIPANTS = 12
+SEGMENT = 32 * 2**20
+# Best first: profile, and the segment of each participant in it [bytes].
+SEGMENTS = {"fastdds.xml": SEGMENT, "fastdds_small.xml": 4 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,31 @@ class Profile:
 
 
 def choose_profile(folder: Path = SHARED_MEMORY) -> Profile:
-    """The profile with large segments where they fit, otherwise the one over UDP."""
+    """The profile with the largest segments that fit; without room for any, the one over UDP."""
     try:
         config = paths.share_dir() / "config"
     except SelfGraspError:
         return Profile(None)
     total = size(folder)
-    if total >= SEGMENT * PARTICIPANTS:
-        return Profile(config / "fastdds.xml")
-    return Profile(
-        config / "fastdds_udp.xml",
-        f"{folder} holds {total / 2**20:.0f} MiB, {SEGMENT * PARTICIPANTS / 2**20:.0f} are needed "
-        "for images through shared memory: they go over UDP, more slowly. In a container, start "
-        "it with --shm-size=1g; otherwise: mount -o remount,size=1G /dev/shm",
+    best, *smaller = SEGMENTS
+    if total >= needed(best):
+        return Profile(config / best)
+    remedy = (
+        f"{folder} holds {total / 2**20:.0f} MiB of the {needed(best) / 2**20:.0f} that all nodes "
+        "need for large camera images. In a container, start it with --shm-size=1g; "
+        "otherwise: mount -o remount,size=1G /dev/shm"
     )
+    for name in smaller:
+        if total >= needed(name):
+            return Profile(config / name, f"small shared-memory segments are used: {remedy}")
+    return Profile(
+        config / "fastdds_udp.xml", f"images go over UDP, and some will be lost: {remedy}"
+    )
+
+
+def needed(profile: str) -> int:
+    """Bytes of shared memory that all participants together take with a profile."""
+    return SEGMENTS[profile] * PARTICIPANTS
 
 
 def size(folder: Path = SHARED_MEMORY) -> int:

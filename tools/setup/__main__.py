@@ -25,7 +25,7 @@ import system_packages
 import wheels
 from console import Console, SetupError
 from interpreter import choose_interpreter
-from steps import run_steps
+from steps import open_titles, run_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +37,7 @@ def parse_arguments() -> argparse.Namespace:
         description="Virtual environment, ROS 2, libraries, system packages and interfaces.",
     )
     parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
+    parser.add_argument("--check", action="store_true", help="only say what is left to do")
     parser.add_argument("--verbose", action="store_true", help="show what the tools print")
     parser.add_argument(
         "--skip-system-packages",
@@ -72,6 +73,10 @@ def main() -> int:
             ]
             if arguments.dev:
                 steps.append([wheels.tools_step(ROOT, venv, interpreter, console)])
+            if arguments.check:
+                left = open_titles(steps)
+                print("\n".join(left) or "nothing is left to do")
+                return 1 if left else 0
             run_steps(steps, console)
     except SetupError as error:
         console.fail(str(error))

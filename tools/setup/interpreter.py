@@ -31,14 +31,14 @@ ROS_VARIABLES = (
 )
 
 _PROBE = """
-import importlib.util, json, sys, sysconfig
+import importlib.util, json, os, sys, sysconfig
 def version(name):
     try:
         return __import__(name).__version__
     except Exception:
         return ""
 print(json.dumps({
-    "executable": getattr(sys, "_base_executable", "") or sys.executable,
+    "executable": os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable),
     "version": list(sys.version_info[:3]),
     "headers": sysconfig.get_paths()["include"],
     "prefix": sys.base_prefix,

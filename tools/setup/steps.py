@@ -56,6 +56,11 @@ def run_steps(groups: list[list[Step]], console: Console) -> None:
                 future.result()
 
 
+def open_titles(groups: list[list[Step]]) -> list[str]:
+    """Titles of the steps that are not done."""
+    return [step.title for group in groups for step in group if not step.done()]
+
+
 def _run(step: Step, console: Console) -> None:
     start = time.monotonic()
     step.run()
