@@ -155,10 +155,10 @@ class Lane:
         """
         before = job.before
         if before is None:
-            return self.port.sample().q
+            return self.port.fresh().q
         job.wait(before.decided, timeout, f"the label of {before.trial_id}")
         if before.done.is_set():
-            return self.port.sample().q
+            return self.port.fresh().q
         return before.q_end()
 
     def plan(

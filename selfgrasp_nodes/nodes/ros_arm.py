@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from control_msgs.action import FollowJointTrajectory, GripperCommand, ParallelGripperCommand
 from rclpy.action import ActionClient
 from rclpy.task import Future
@@ -22,6 +23,11 @@ from selfgrasp_nodes.robots.gripper import joint_from_width, width_per_joint
 from selfgrasp_nodes.types import Trajectory
 
 _TICK = 0.05  # longest wall time between two calls of a watch [s]
+_ARRIVAL_LIMIT = 0.5  # longest wait for the samples of a finished trajectory, wall time [s]
+_ARRIVED = 0.03  # joint distance at which a sample belongs to the end [rad]
+_STILL_LIMIT = 2.0  # longest wait for a stopped arm to stand still, wall time [s]
+_STILL_SPAN = 30_000_000  # over which joints that move less than this stand still [ns]
+_STILL_JOINTS = 0.002  # [rad]
 _CANCELED = 5  # action_msgs/GoalStatus
 _SUCCEEDED = 4
 
@@ -121,6 +127,15 @@ class RosArm:
             )
         return sample
 
+    def fresh(self) -> ArmSample:
+        """A sample that arrived after this call: where the arm is to be planned from.
+
+        The newest one may be old when this process has just got a processor
+        again; the next one is at most a short queue old.
+        """
+        last = self.sample()
+        return self.sensors.wait_newer(last.time, self._timeout) or last
+
     def run_trajectory(self, trajectory: Trajectory, watch: Watch) -> None:
         """Run a trajectory to its end."""
         goal = FollowJointTrajectory.Goal(trajectory=trial_messages.trajectory_message(trajectory))
@@ -132,6 +147,18 @@ class RosArm:
         finally:
             self._running = None
         call.outcome()
+        order = [trajectory.joints.index(joint) for joint in self._arm.joints]
+        self._arrive(trajectory.positions[-1][order], watch)
+
+    def _arrive(self, goal: np.ndarray, watch: Watch) -> None:
+        """Hear of the arrival: the result may have overtaken the samples before it."""
+        limit = time.monotonic() + _ARRIVAL_LIMIT
+        last = self.sample()
+        while np.abs(last.q - goal).max() > _ARRIVED and time.monotonic() < limit:
+            newer = self.sensors.wait_newer(last.time, _TICK)
+            if newer is not None:
+                last = newer
+                watch(last)
 
     def start_gripper(self, width: float, force: float) -> None:
         """Begin to move the fingers; the widths are clipped to the stroke."""
@@ -204,4 +231,21 @@ class RosArm:
                 watch(sample or self.sample())
         except BaseException:
             self.stop()
+            self._wait_still(call)
             raise
+
+    def _wait_still(self, call: _Call) -> None:
+        """After a stop: until the controller has answered and the joints stand still.
+
+        Whoever plans next plans from where the arm is; a moving arm is nowhere.
+        """
+        limit = time.monotonic() + _STILL_LIMIT
+        call.done.wait(_STILL_LIMIT)
+        before = self.sensors.newest
+        while before is not None and time.monotonic() < limit:
+            sample = self.sensors.wait_newer(before.time + _STILL_SPAN, _TICK)
+            if sample is None:
+                continue
+            if np.abs(sample.q - before.q).max() < _STILL_JOINTS:
+                return
+            before = sample
