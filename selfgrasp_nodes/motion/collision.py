@@ -14,9 +14,10 @@ import numpy as np
 import pinocchio
 
 from selfgrasp_nodes.motion.model import RobotModel
+from selfgrasp_nodes.motion.obstacles import height_field, pooled
 from selfgrasp_nodes.robots import ArmSpec, BinSpec
 from selfgrasp_nodes.robots.gripper import tcp_distance
-from selfgrasp_nodes.types import Heightmap, Workspace
+from selfgrasp_nodes.types import Heightmap
 
 TABLE = "table"
 OBJECTS = "objects on the table"
@@ -80,10 +81,10 @@ class CollisionChecker:
         shape = self._shapes.geometryObjects[self._objects]
         workspace = self._robot.robot.workspace.workspace
         if heightmap is None:
-            shape.geometry = _height_field(workspace, np.zeros((2, 2)))
+            shape.geometry = height_field(workspace, np.zeros((2, 2)))
         else:
             workspace = heightmap.workspace
-            shape.geometry = _height_field(workspace, pooled(heightmap, self._cell))
+            shape.geometry = height_field(workspace, pooled(heightmap, self._cell))
         placement = np.eye(4)
         placement[:2, 3] = workspace.center
         shape.placement = self._in_base(placement)
@@ -218,7 +219,7 @@ class CollisionChecker:
         workspace = self._robot.robot.workspace.workspace
         placement = np.eye(4)
         placement[:2, 3] = workspace.center
-        index = self._add(OBJECTS, _height_field(workspace, np.zeros((2, 2))), placement)
+        index = self._add(OBJECTS, height_field(workspace, np.zeros((2, 2))), placement)
         self._pair_with_arms(index)
         return index
 
@@ -265,36 +266,6 @@ class CollisionChecker:
             if not matters:
                 idle.append(index)
         return idle
-
-
-def pooled(heightmap: Heightmap, cell: float) -> np.ndarray:
-    """Heights at the corners of larger cells, each the highest of its surroundings.
-
-    Args:
-        heightmap: As perceived.
-        cell: Edge of the larger cells [m].
-
-    Returns:
-        (rows, cols) heights at a grid of corners that spans the workspace, row
-        along +y, so that the surface through them lies above every cell [m].
-    """
-    step = max(1, round(cell / heightmap.workspace.resolution))
-    rows, cols = heightmap.height.shape
-    up = (-rows % step, -cols % step)
-    padded = np.pad(heightmap.height, ((0, up[0]), (0, up[1])))
-    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
-    cells = np.pad(blocks.max(axis=(1, 3)), 1)
-    corners = np.maximum(
-        np.maximum(cells[:-1, :-1], cells[:-1, 1:]), np.maximum(cells[1:, :-1], cells[1:, 1:])
-    )
-    return np.asarray(corners, float)
-
-
-def _height_field(workspace: Workspace, corners: np.ndarray) -> coal.HeightFieldAABB:
-    # coal's first row is the one at the largest y.
-    return coal.HeightFieldAABB(
-        workspace.size[0], workspace.size[1], np.ascontiguousarray(corners[::-1]), -_SKIN
-    )
 
 
 def _make_convex(shape: pinocchio.GeometryObject) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import PlanningFailed
+from selfgrasp_nodes.motion.candidates import check_candidate, executed
 from selfgrasp_nodes.motion.options import MotionOptions
 from selfgrasp_nodes.motion.planner import Planner
 from selfgrasp_nodes.motion.primitives import (
@@ -18,8 +19,6 @@ from selfgrasp_nodes.motion.primitives import (
     Rest,
     Step,
     candidate_steps,
-    check_candidate,
-    executed,
 )
 from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.robots.gripper import tip_T_tcp

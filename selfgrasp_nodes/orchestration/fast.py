@@ -16,9 +16,10 @@ import numpy as np
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import PlanningFailed
+from selfgrasp_nodes.motion.candidates import check_candidate, executed
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import load_options
-from selfgrasp_nodes.motion.primitives import Move, candidate_steps, check_candidate, executed
+from selfgrasp_nodes.motion.primitives import Move, candidate_steps
 from selfgrasp_nodes.motion.program import Program, plan_candidate
 from selfgrasp_nodes.motion.runner import Runner
 from selfgrasp_nodes.orchestration.fast_ports import (

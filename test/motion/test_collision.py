@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from motion_cases import heightmap, tip
 
-from selfgrasp_nodes.motion.collision import CollisionChecker, Contact, pooled
+from selfgrasp_nodes.motion.collision import CollisionChecker, Contact
 from selfgrasp_nodes.motion.kinematics import ArmKinematics
 from selfgrasp_nodes.motion.model import RobotModel
+from selfgrasp_nodes.motion.obstacles import pooled
 
 
 class Cell:

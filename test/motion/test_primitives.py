@@ -8,19 +8,17 @@ from motion_cases import grasp, heightmap, push
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import InvalidCandidate
+from selfgrasp_nodes.motion.candidates import check_candidate, executed, table_safe
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.primitives import (
     Grip,
     Move,
     MoveJoints,
-    check_candidate,
     clip_stroke,
-    executed,
     grasp_steps,
     height_below,
     push_steps,
     release_pose,
-    table_safe,
 )
 from selfgrasp_nodes.robots.gripper import tcp_distance
 from selfgrasp_nodes.types import PhaseCode
