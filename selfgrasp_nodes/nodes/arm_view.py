@@ -31,7 +31,7 @@ class ArmView:
         self._model: object = None
         self._view: Visibility | None = None
         node.create_subscription(
-            JointState, "joint_states", self._take, qos.STATE, callback_group=node.group
+            JointState, "joint_states", self._take, qos.state(20), callback_group=node.group
         )
 
     def _take(self, message: JointState) -> None:

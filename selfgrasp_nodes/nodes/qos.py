@@ -19,7 +19,7 @@ EVENT = QoSProfile(
 """How results are published: reliable, so that either kind of subscriber hears them."""
 
 STATE = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
+    history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
 )
 """Joint states and wrenches as they are published: label and recorder may miss none."""
 

@@ -45,8 +45,11 @@ class ArmSensors:
         self._wrench = _NAN6
         self._changed = threading.Condition()
 
+        # Who labels must not miss a sample; who moves must not act on an old one.
+        profile = qos.state(_DEEP if history else _NEWEST)
+
         def subscribe(kind: type, topic: str, take: Any) -> None:
-            node.create_subscription(kind, topic, take, qos.STATE, callback_group=node.group)
+            node.create_subscription(kind, topic, take, profile, callback_group=node.group)
 
         # In the order in which the simulation publishes them: the joints complete a sample.
         subscribe(GripperState, f"{arm.name}/gripper/state", self._take_gripper)
