@@ -40,10 +40,10 @@ class TestRobot(unittest.TestCase):
         names = bringup.describe("robot").nodes
         self.assertNotIn("sim", names)
         for name in names:
-            proc_output.assertWaitFor(f"READY {name}", timeout=90)
+            proc_output.assertWaitFor(f"READY {name}", timeout=90, stream="stdout")
 
     def test_what_is_missing_is_said_and_the_camera_is_remapped(self, proc_output) -> None:
-        proc_output.assertWaitFor("READY motion", timeout=90)
+        proc_output.assertWaitFor("READY motion", timeout=90, stream="stdout")
         rclpy.init()
         node = rclpy.create_node("tester")
         said: dict[str, str] = {}

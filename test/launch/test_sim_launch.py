@@ -38,10 +38,10 @@ def generate_test_description() -> LaunchDescription:
 class TestSim(unittest.TestCase):
     def test_every_node_comes_up(self, proc_output) -> None:
         for name in bringup.describe("sim").nodes:
-            proc_output.assertWaitFor(f"READY {name}", timeout=90)
+            proc_output.assertWaitFor(f"READY {name}", timeout=90, stream="stdout")
 
     def test_the_table_is_cleared(self, proc_output) -> None:
-        proc_output.assertWaitFor("READY picker", timeout=90)
+        proc_output.assertWaitFor("READY picker", timeout=90, stream="stdout")
         rclpy.init()
         node = rclpy.create_node("tester")
         try:
