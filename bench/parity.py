@@ -1,6 +1,6 @@
 """The same candidates through the fast loop and through the ROS graph: how often they agree.
 
-    python bench/parity.py [--cases 200] [--robot ur5_rg2] [--real-time-factor 0] [--json FILE]
+    python bench/parity.py [--cases 200] [--robot ur5_rg2] [--real-time-factor 1] [--json FILE]
 
 Good and bad candidates of the antipodal and random policies, ten on each scene
 of ten blocks, each tried on the fresh scene. At least 95 % have to agree.
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--objects", type=int, default=10)
     parser.add_argument("--seed", type=int, default=30001)
-    parser.add_argument("--real-time-factor", default="0", help="0: as fast as it can")
+    parser.add_argument("--real-time-factor", default="1", help="0: as fast as it can")
     parser.add_argument("--log", type=Path, help="what the nodes print")
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
