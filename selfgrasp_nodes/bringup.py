@@ -113,6 +113,7 @@ _SIM = (
     Argument("objects", "10", "objects dropped on the table at the start"),
     Argument("seed", "1", "of the scene and of the sensors' noise"),
     Argument("scene", "", "scene file (JSON) instead of a random drop"),
+    Argument("meshes", "", "objects instead of blocks: pybullet, or a folder of STL or OBJ files"),
     Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
     Argument("stream_rate", "0.0", "pictures a second without being asked for; 0: on request"),
 )
@@ -224,6 +225,7 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
             "objects": _integer(values, "objects"),
             "seed": _integer(values, "seed"),
             "scene": values["scene"],
+            "meshes": values["meshes"],
             "real_time_factor": _number(values, "real_time_factor"),
             "stream_rate": _number(values, "stream_rate"),
         }

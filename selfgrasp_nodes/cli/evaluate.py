@@ -28,6 +28,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--objects", type=int, default=10, help="objects in a random scene")
     parser.add_argument("--seed", type=int, default=1, help="run i uses seed + i")
     parser.add_argument("--scenes", type=Path, help="scene file (JSON) instead of random scenes")
+    parser.add_argument(
+        "--kinds",
+        default="",
+        help="kinds of block in random scenes, e.g. 'cube,brick' (default: those that the "
+        "robot's description names under 'blocks', or all)",
+    )
+    parser.add_argument(
+        "--meshes",
+        default="",
+        help="random scenes of meshes instead of blocks: 'pybullet', 'pybullet:0-99', or a "
+        "folder of STL or OBJ files ('FOLDER@0.001' scales millimetres)",
+    )
     parser.add_argument("--friction-scale", type=float, default=1.0, help="factor on all friction")
     parser.add_argument("--max-actions", type=int, default=0, help="most tries a run; 0: no limit")
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -51,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
             objects=args.objects,
             seed=args.seed,
             scenes=args.scenes,
+            kinds=tuple(kind.strip() for kind in args.kinds.split(",") if kind.strip()),
+            meshes=args.meshes,
             friction_scale=args.friction_scale,
             max_actions=args.max_actions,
             workers=args.workers,

@@ -34,6 +34,10 @@ class EvaluationConfig:
         objects: Objects in a random scene.
         seed: Run i uses seed + i.
         scenes: Scene file; random scenes where None.
+        kinds: Kinds of block in random scenes; those of the robot's description
+            where empty.
+        meshes: Objects of random scenes instead of blocks: ``pybullet``, or a
+            folder (see ``simulation.meshes.mesh_source``).
         friction_scale: Factor on every friction of the world.
         max_actions: Largest number of tries in a run; 0 for no limit.
         max_no_change: Tries in a row without change that end a run.
@@ -48,6 +52,8 @@ class EvaluationConfig:
     objects: int = 10
     seed: int = 1
     scenes: Path | None = None
+    kinds: tuple[str, ...] = ()
+    meshes: str = ""
     friction_scale: float = 1.0
     max_actions: int = 0
     max_no_change: int = 10
@@ -120,6 +126,8 @@ def evaluate(
         "robot": config.robot,
         "seeds": [config.seed, config.seed + config.runs - 1],
         "scenes": str(config.scenes) if config.scenes else f"{config.objects} random objects",
+        "kinds": list(config.kinds),
+        "meshes": config.meshes,
         "friction_scale": config.friction_scale,
         **summarise(ordered),
         "wall_time": time.monotonic() - start,
@@ -157,11 +165,13 @@ def _initialise(config: EvaluationConfig) -> None:
 def _run(job: Job) -> RunResult:
     """One run in this process."""
     from selfgrasp_nodes.orchestration.sequence import Limits
+    from selfgrasp_nodes.simulation.meshes import mesh_source
     from selfgrasp_nodes.simulation.scenes import load_scenes, perturbed, random_scene
 
     assert _loop is not None and _config is not None
     if job.scene < 0:
-        scene = random_scene(_loop.robot, _config.objects, job.seed)
+        assets = mesh_source(_config.meshes)
+        scene = random_scene(_loop.robot, _config.objects, job.seed, _config.kinds, assets)
     else:
         assert _config.scenes is not None
         base = load_scenes(_config.scenes)[job.scene]

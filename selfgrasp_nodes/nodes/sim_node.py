@@ -29,6 +29,7 @@ from selfgrasp_nodes.nodes.sim_loop import SimLoop
 from selfgrasp_nodes.nodes.status import set_ok
 from selfgrasp_nodes.nodes.tf import TransformPublisher
 from selfgrasp_nodes.robots.urdf import expand_urdf
+from selfgrasp_nodes.simulation.meshes import mesh_source
 from selfgrasp_nodes.simulation.model import PhysicsOptions
 from selfgrasp_nodes.simulation.scenes import Scene, load_scenes, random_scene
 from selfgrasp_nodes.simulation.world import World, WorldOptions
@@ -43,6 +44,7 @@ class SimNode(BaseNode):
         Param("seed", 1, "Of scene and sensor noise", low=0),
         Param("scene", "", "Scene file (JSON) to start with, instead of a random drop"),
         Param("scene_name", "", "Which scene of the file; empty: the first"),
+        Param("meshes", "", "Objects instead of blocks: pybullet, pybullet:0-99 or a mesh folder"),
         Param("noise", True, "Whether sensors are noisy, as the robot's description says"),
         Param("friction_scale", 1.0, "Factor on all friction", low=0.1, high=1.5),
         Param("real_time_factor", 1.0, "Simulated seconds a second; 0: unlimited", low=0.0),
@@ -212,7 +214,7 @@ class SimNode(BaseNode):
         if request.scene_json:
             scene = scene_from_json(request.scene_json, request.scene_name, request.seed)
         else:
-            scene = random_scene(self.robot, request.objects, request.seed)
+            scene = self._drop(request.objects, request.seed)
         self.loop.reset(lambda world: world.reset(scene, int(request.seed)))
         self.cameras.reset()
         response.scene_id = scene.id
@@ -237,7 +239,11 @@ class SimNode(BaseNode):
         values = self.values
         if values["scene"]:
             return pick_scene(load_scenes(values["scene"], values["seed"]), values["scene_name"])
-        return random_scene(self.robot, values["objects"], values["seed"])
+        return self._drop(values["objects"], values["seed"])
+
+    def _drop(self, count: int, seed: int) -> Scene:
+        assets = mesh_source(self.values["meshes"])
+        return random_scene(self.robot, count, seed, mesh_assets=assets)
 
 
 def scene_from_json(text: str, name: str, seed: int) -> Scene:

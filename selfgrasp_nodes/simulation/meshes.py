@@ -131,6 +131,40 @@ def pybullet_meshes(
     return [MeshAsset(str(root / f"{i:03d}" / f"{i:03d}.obj"), PYBULLET_SCALE) for i in wanted]
 
 
+def mesh_source(text: str) -> list[MeshAsset]:
+    """Meshes by the name that a user gives on a command line or as a parameter.
+
+    Args:
+        text: ``pybullet`` (objects 0 to 899), ``pybullet:20-49``, or a folder,
+            optionally followed by ``@`` and the scale to metres
+            (``/data/toys@0.001``). Empty: no meshes.
+
+    Raises:
+        InvalidScene: If it is none of these.
+        MissingDependency: If pybullet is not installed.
+    """
+    if not text:
+        return []
+    name, _, chosen = text.partition(":")
+    if name == "pybullet":
+        first, dash, last = chosen.partition("-")
+        if not chosen:
+            return pybullet_meshes()
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InvalidScene(f"{text!r}: write pybullet, pybullet:20 or pybullet:20-49")
+        return pybullet_meshes(range(int(first), int(last or first) + 1))
+    folder, at, scale = text.rpartition("@")
+    if not at:
+        return mesh_folder(text)
+    try:
+        factor = float(scale)
+    except ValueError:
+        return mesh_folder(text)  # the @ belongs to the folder's name
+    if not 0 < factor < float("inf"):
+        raise InvalidScene(f"{text!r}: the scale after @ must be a positive number")
+    return mesh_folder(folder, factor)
+
+
 def cache_folder() -> Path:
     """Where decompositions are kept: ``$SELFGRASP_CACHE`` or the user's cache folder."""
     base = os.environ.get("SELFGRASP_CACHE")

@@ -46,8 +46,10 @@ class Oracle(PolicyBase):
     """Grasps from simulator truth: the ceiling, never a policy to deploy."""
 
     name = "oracle"
-    required_views = ("heightmap",)  # motion's own need: it keeps clear of what it shows
-    primitives = ALL_PRIMITIVES
+    required_views: tuple[str, ...] = (
+        "heightmap",
+    )  # motion's own need: it keeps clear of what it shows
+    primitives: tuple[Primitive, ...] = ALL_PRIMITIVES
     Params = OracleParams
 
     def __init__(self, world: World, arm: str = "", **values: Any):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import mujoco
 import numpy as np
@@ -104,6 +105,22 @@ def test_bad_folders_and_files_are_refused(tmp_path):
     broken.write_bytes(b"solid nothing\n")
     with pytest.raises(InvalidScene, match="mesh"):
         meshes.load(str(broken))
+
+
+def test_sources_by_name(tmp_path, monkeypatch):
+    trimesh.creation.box((50, 40, 30)).export(tmp_path / "box.stl")
+    assert meshes.mesh_source("") == []
+    (plain,) = meshes.mesh_source(str(tmp_path))
+    (scaled,) = meshes.mesh_source(f"{tmp_path}@0.001")
+    assert plain.scale == 1.0
+    np.testing.assert_allclose(scaled.size, (0.05, 0.04, 0.03), atol=1e-6)
+    monkeypatch.setattr(meshes, "find_spec", lambda name: SimpleNamespace(origin="/data/it.py"))
+    assert len(meshes.mesh_source("pybullet")) == 900
+    assert [a.name for a in meshes.mesh_source("pybullet:7-9")] == ["007", "008", "009"]
+    assert [a.name for a in meshes.mesh_source("pybullet:7")] == ["007"]
+    for wrong in ("pybullet:x", "pybullet:1-y", "pybullet:950", f"{tmp_path}@-1", "/nowhere"):
+        with pytest.raises(InvalidScene):
+            meshes.mesh_source(wrong)
 
 
 def test_reserved_objects_are_refused_unless_asked_for():
