@@ -66,7 +66,7 @@ class CameraStream:
 
         def subscribe(kind: type, topic: str, take: Any) -> None:
             name = f"{self.namespace}/{topic}"
-            node.create_subscription(kind, name, take, qos.SENSOR, callback_group=node.group)
+            node.create_subscription(kind, name, take, qos.camera(), callback_group=node.group)
 
         subscribe(Image, "color/image_raw", lambda m: self._take(m, self._color))
         subscribe(CameraInfo, "color/camera_info", self._take_info)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -11,7 +13,7 @@ from rclpy.qos import (
 )
 
 SENSOR = qos_profile_sensor_data
-"""How cameras and other sensors are subscribed: best effort, small depth."""
+"""How sensors are subscribed: best effort, small depth."""
 
 EVENT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
@@ -43,3 +45,14 @@ IMAGE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE
 )
 """How images are published: serves best-effort and reliable subscribers."""
+
+
+def camera() -> QoSProfile:
+    """How camera topics are subscribed: as sensor data, which every driver's publisher matches.
+
+    Over UDP alone, on a machine without shared memory, pictures are cut into
+    many packets and best effort loses nearly all of them (``bench/images.py``):
+    there the subscription is reliable.
+    """
+    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    return IMAGE if profile.endswith("fastdds_udp.xml") else SENSOR

@@ -15,6 +15,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from selfgrasp_nodes import bringup  # noqa: E402
+from selfgrasp_nodes.robots import load_robot  # noqa: E402
 from selfgrasp_nodes.supervisor import Supervisor  # noqa: E402
 
 
@@ -71,6 +72,20 @@ def graph(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph
     graph.close()
 
 
+@pytest.fixture
+def new_graph(ros: None) -> Iterator[Callable[..., Graph]]:
+    """Makes graphs of a test's own."""
+    made: list[Graph] = []
+
+    def make(bag: Any = "", **arguments: str) -> Graph:
+        made.append(Graph(bag, **arguments))
+        return made[-1]
+
+    yield make
+    for graph in made:
+        graph.close()
+
+
 class Graph:
     """A running graph, and a node of this process to talk to it."""
 
@@ -87,8 +102,30 @@ class Graph:
             self.supervisor.stop()
             print("\n".join(self.lines))
             raise
+        self.node: Node = rclpy.create_node("tester")
+        # Before the node spins: rclpy lets its executor see an action client that is half made.
+        self._clients = self._action_clients(load_robot(given.get("robot", "ur5_rg2")))
         self.spinner = Spinner()
-        self.node: Node = self.spinner.add(rclpy.create_node("tester"))
+        self.spinner.add(self.node)
+
+    def _action_clients(self, robot: Any) -> dict[str, Any]:
+        from control_msgs.action import FollowJointTrajectory
+        from rclpy.action import ActionClient
+        from selfgrasp.action import ClearTable, Collect, Execute, MoveArm, Pick
+
+        from selfgrasp_nodes.nodes.sim_controllers import action_names
+
+        kinds = {
+            "execute": Execute,
+            "move_arm": MoveArm,
+            "pick": Pick,
+            "clear_table": ClearTable,
+            "collect": Collect,
+        }
+        for arm in robot.arms:
+            kinds[arm.trajectory_action] = FollowJointTrajectory
+            kinds.update({name: kind for kind, name in action_names(arm).items()})
+        return {name: ActionClient(self.node, kind, name) for name, kind in kinds.items()}
 
     def close(self) -> None:
         self.spinner.close()
@@ -104,7 +141,8 @@ class Graph:
             self.node.destroy_client(client)
 
     def send(self, kind: Any, name: str, goal: Any, feedback: Callable | None = None) -> Goal:
-        return Goal(self.node, kind, name, goal, feedback)
+        assert isinstance(goal, kind.Goal)
+        return Goal(self._clients[name], goal, feedback)
 
     def empty_table(self) -> None:
         from selfgrasp.srv import ResetScene
@@ -122,14 +160,11 @@ class Graph:
 class Goal:
     """An action goal that was sent."""
 
-    def __init__(self, node: Any, kind: Any, name: str, goal: Any, feedback: Callable | None):
-        from rclpy.action import ActionClient
-
+    def __init__(self, client: Any, goal: Any, feedback: Callable | None):
         from selfgrasp_nodes.nodes.waiting import wait
 
-        self.client = ActionClient(node, kind, name)
-        assert self.client.wait_for_server(20.0), f"no action {name}"
-        sent = self.client.send_goal_async(goal, feedback_callback=feedback)
+        assert client.wait_for_server(20.0), "no such action"
+        sent = client.send_goal_async(goal, feedback_callback=feedback)
         self.handle = wait(sent, 10.0, "acceptance")
         self.finished = threading.Event()
         self.answer: Any = None
