@@ -259,8 +259,10 @@ class GripperController:
             opening, speed, _ = world.gripper_motor(name)
             if speed > values["gripper_stall_speed"]:
                 still.clear()
-            elif not still:
+                return False
+            if not still:
                 still.append(now)
+            # Near the goal and standing: fingers that still press on look as if they held.
             if abs(opening - width) <= values["gripper_goal_tolerance"]:
                 return True
             # The motor needs a moment to set off before standing still means a stall.
