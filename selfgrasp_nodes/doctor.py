@@ -202,10 +202,10 @@ def ros() -> Iterator[Finding]:
 
 
 def _middleware(name: str) -> Finding:
-    from rclpy.utilities import get_rmw_implementation_identifier
+    from selfgrasp_nodes.nodes.middleware import loaded_middleware
 
     try:
-        loaded = get_rmw_implementation_identifier()
+        loaded = loaded_middleware()
     except Exception as error:
         remedy = "unset RMW_IMPLEMENTATION, or install the middleware that it names"
         return Finding("ROS", "middleware", Level.FAIL, f"{name!r}: {error}", remedy)

@@ -28,7 +28,7 @@ _ALL = _SENSING | {"simulation", "orchestration", "learning"}
 BELOW["nodes"] = _ALL | {"bringup", "supervisor", "doctor", "cli.domain"}
 BELOW["bringup"] = {"robots", "nodes"}
 BELOW["supervisor"] = {"bringup"}
-BELOW["doctor"] = _ALL | {"cli.shared_memory", "cli.environment"}
+BELOW["doctor"] = _ALL | {"nodes.middleware", "cli.shared_memory", "cli.environment"}
 BELOW["cli"] = _ALL | {"nodes", "bringup", "supervisor", "client", "doctor"}
 BELOW["client"] = {"robots", "nodes"}
 
