@@ -11,6 +11,8 @@ from selfgrasp.msg import Heightmap as HeightmapMsg
 from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.msg import Regions as RegionsMsg
 from selfgrasp.srv import Capture
+from sensor_msgs.msg import PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, Unavailable
@@ -18,6 +20,7 @@ from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.arm_view import ArmView
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.cameras import CameraStream, Pair, world_T_camera
+from selfgrasp_nodes.nodes.markers import cell_markers, heightmap_points
 from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import set_ok
 from selfgrasp_nodes.nodes.tf import TransformListener
@@ -84,6 +87,9 @@ class HeightmapNode(BaseNode):
         self._arms = ArmView(self)
         self._frames = {camera.name: camera.frame for camera in self.robot.cameras}
         self._topic = self.create_publisher(HeightmapMsg, "heightmap", qos.LATCHED)
+        self._points = self.create_publisher(PointCloud2, "heightmap/points", qos.LATCHED)
+        self._outlines = self.create_publisher(MarkerArray, "cell/markers", qos.LATCHED)
+        self._outlines.publish(cell_markers(self.robot, conversions.header(self.frame, 0)))
         self._observations = self.create_publisher(ObservationMsg, "observation", qos.EVENT)
         self._regions: dict[int, RegionsMsg] = {}
         self._regions_changed = threading.Condition()
@@ -180,6 +186,8 @@ class HeightmapNode(BaseNode):
             regions.observation_id = identity
             message.regions = [regions]
         self._topic.publish(map_message)
+        if self._points.get_subscription_count():
+            self._points.publish(heightmap_points(heightmap, map_message.header))
         if self._observations.get_subscription_count():
             self._observations.publish(message)
         return message

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point
+from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from selfgrasp_nodes.geometry import pixel_to_point
 from selfgrasp_nodes.nodes import conversions
 from selfgrasp_nodes.robots import RobotSpec
-from selfgrasp_nodes.types import Candidate, Primitive
+from selfgrasp_nodes.types import Candidate, Heightmap, Primitive
 
 _SHOWN = 20
 
@@ -33,6 +36,52 @@ def candidate_markers(
             markers += _grasp(candidate, robot, header, color, rank)
     if shown:
         markers.append(_text(shown[0], header))
+    return MarkerArray(markers=markers)
+
+
+def heightmap_points(heightmap: Heightmap, header: Header) -> PointCloud2:
+    """The measured cells of a heightmap as coloured points, for RViz."""
+    rows, cols = np.nonzero(heightmap.valid)
+    xy = pixel_to_point(heightmap.workspace, rows, cols)
+    points = np.zeros(len(rows), np.dtype([("xyz", "<f4", 3), ("rgb", "<u4")]))
+    points["xyz"][:, :2] = xy
+    points["xyz"][:, 2] = heightmap.height[rows, cols]
+    r, g, b = heightmap.color[rows, cols].astype(np.uint32).T
+    points["rgb"] = r << 16 | g << 8 | b
+    fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate(("x", "y", "z", "rgb"))
+    ]
+    message = PointCloud2(
+        header=header,
+        height=1,
+        width=len(points),
+        fields=fields,
+        point_step=points.itemsize,
+        row_step=points.nbytes,
+        is_dense=True,
+    )
+    message.data = array.array("B", points.tobytes())
+    return message
+
+
+def cell_markers(robot: RobotSpec, header: Header) -> MarkerArray:
+    """Outlines of the workspace and of the bins."""
+    markers = []
+    workspace = robot.workspace.workspace
+    outlines = [("workspace", workspace.low, workspace.high, 0.001)]
+    for number, box in enumerate(robot.bins):
+        half = np.asarray(box.size[:2]) / 2
+        middle = np.asarray(box.center)
+        outlines.append((f"bin {number}", middle - half, middle + half, box.floor + box.size[2]))
+    for number, (name, low, high, z) in enumerate(outlines):
+        marker = Marker(header=header, ns="cell", id=number, type=Marker.LINE_STRIP, text=name)
+        marker.scale.x = 0.004
+        marker.pose.orientation.w = 1.0
+        marker.color = ColorRGBA(r=0.3, g=0.6, b=1.0, a=0.9)
+        corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
+        marker.points = [_point(np.array([x, y, z])) for x, y in (*corners, corners[0])]
+        markers.append(marker)
     return MarkerArray(markers=markers)
 
 

@@ -31,7 +31,7 @@ class PolicyNode(BaseNode):
         Param("policy", "antipodal", "Used where a request names none"),
         Param("policy_file", "", "YAML of the policies' parameters; empty: config/policies.yaml"),
         Param("max_candidates", 10, "Where a request names no number", low=1, high=1000),
-        Param("timeout", 8.0, "Wall-clock limit for an observation [s]", low=0.1, high=60.0),
+        Param("timeout", 20.0, "Wall-clock limit for an observation [s]", low=0.1, high=60.0),
     )
 
     def __init__(self, **options: Any):

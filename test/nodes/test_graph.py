@@ -507,3 +507,19 @@ def test_every_node_reports_diagnostics(graph) -> None:
     graph.node.destroy_subscription(subscription)
     assert set(seen) == set(graph.description.nodes)
     assert float(seen["sim"]["real_time_factor"]) > 0
+
+
+def test_the_client_of_ten_lines(graph) -> None:
+    from selfgrasp_nodes.client import SelfGrasp
+    from selfgrasp_nodes.errors import EmptyObservation
+
+    graph.drop(2, 3)
+    with SelfGrasp() as robot:
+        grasps = robot.plan(max_candidates=3)
+        assert 1 <= len(grasps) <= 3
+        planned = robot.execute(grasps[0], plan_only=True)
+        assert planned.success and planned.execution.commanded
+        graph.empty_table()
+        with pytest.raises(EmptyObservation, match="nothing"):
+            robot.plan()
+        robot.home()
