@@ -67,6 +67,25 @@ class EmbeddedPlanner:
         with self._lock:
             return self._chain(arm).ik(world_T_tip, np.asarray(seed, float))
 
+    def reach(
+        self, arm: str, world_T_tip: np.ndarray, seed: np.ndarray, width: float | None = None
+    ) -> np.ndarray:
+        """As :meth:`ik`, but free of collisions.
+
+        Args:
+            arm: Name.
+            world_T_tip: Where the flange shall be, 4 x 4.
+            seed: Joint positions (J,) near which to look [rad].
+            width: Opening of the gripper [m]; as it is taken to be where None.
+
+        Raises:
+            PlanningFailed: If the arm cannot be there, with the reason.
+        """
+        with self._lock:
+            spec = self._begin(arm)
+            goal = np.asarray(world_T_tip, float)
+            return self._goal(spec, np.asarray(seed, float), goal, Contact.FREE, width)
+
     def set_obstacles(self, heightmap: Heightmap | None) -> None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:

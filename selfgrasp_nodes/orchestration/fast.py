@@ -221,7 +221,7 @@ class FastLoop:
         self.world = World(robot, WorldOptions(physics, noise))
         self.planner = EmbeddedPlanner(robot, load_options(None, **(motion or {})))
         self._policy = self._make(policy, parameters)
-        self._observer = FastObserver(self.world, self._policy.required_views)
+        self._observer = FastObserver(self.world, self._policy.required_views, self.planner)
         self._store = store or NullStore()
         self._labeler = FastLabeler(robot)
 

@@ -8,11 +8,14 @@ would have, and to count results.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import EmptyObservation, Unavailable
 from selfgrasp_nodes.labeling.rules import GraspRule
+from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.perception.heightmap import build_heightmap
 from selfgrasp_nodes.perception.pixels import workspace_mask
 from selfgrasp_nodes.perception.regions import BackgroundModel
@@ -56,7 +59,7 @@ class FastClock:
 
 
 class FastObserver:
-    """Renders the overhead camera when the objects have come to rest.
+    """Renders the overhead camera when the objects have come to rest; a hand's when asked.
 
     Attributes:
         background: The empty table's model; None where the policy asks for no
@@ -64,15 +67,22 @@ class FastObserver:
         heightmap: Of the last observation.
     """
 
-    def __init__(self, world: World, required_views: Sequence[str]):
+    def __init__(
+        self,
+        world: World,
+        required_views: Sequence[str],
+        planner: EmbeddedPlanner | None = None,
+    ):
         """Learn the empty table where regions are asked for.
 
         Args:
             world: The cell; it is reset to an empty table when regions are
                 asked for.
             required_views: As the policy declares them.
+            planner: Knows how an arm holds its camera; no looks without it.
         """
         self._world = world
+        self._planner = planner
         self._workspace = world.robot.workspace.workspace
         self._count = 0
         self.heightmap: Heightmap | None = None
@@ -97,8 +107,35 @@ class FastObserver:
         )
 
     def look(self, before: Observation, arm: str, world_T_camera: np.ndarray) -> Observation:
-        """See ports.Observer; the hand is put at its viewpoint at once."""
-        raise Unavailable(f"arm {arm!r} of {self._world.robot.name} carries no hand camera")
+        """See ports.Observer; arms are put at the viewpoint and home again at once.
+
+        Nothing else moves meanwhile: what a robot's arm does in the time between is
+        a way through free space that leaves the table as it is.
+
+        Raises:
+            Unavailable: If the arm carries no camera.
+            PlanningFailed: If it cannot hold its camera there.
+        """
+        world = self._world
+        spec = world.robot.arm(arm)
+        if not spec.hand_camera or self._planner is None:
+            raise Unavailable(f"arm {arm!r} of {world.robot.name} carries no hand camera")
+        world.set_arm(arm, spec.home)
+        world_T_tip = self._planner.fk(arm, np.asarray(spec.home))
+        tip_T_camera = geometry.inverse(world_T_tip) @ world.world_T_camera(spec.hand_camera)
+        self._planner.set_obstacles(before.heightmap)
+        target = world_T_camera @ geometry.inverse(tip_T_camera)
+        q = self._planner.reach(arm, target, np.asarray(spec.ready))
+        world.set_arm(arm, q)
+        view = world.render(spec.hand_camera)
+        world.set_arm(arm, spec.home)
+        self._count += 1
+        return replace(
+            before,
+            id=f"o{self._count:05d}",
+            stamp=world.time,
+            views={**before.views, view.camera: view},
+        )
 
     def _settle(self) -> None:
         """Step until the objects rest, as they do while an arm carries."""

@@ -21,6 +21,10 @@ from selfgrasp_nodes.robots import ArmSpec, RobotSpec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive, View
 
 
+OCCLUSION = 0.05
+"""What a hand camera sees this much above a region [m] is its own gripper's fingers."""
+
+
 class RandomRoiParams(OpenGraspParams):
     """Parameters of :class:`RandomRoi`.
 
@@ -134,7 +138,8 @@ def _choose(areas: list[Area], rng: np.random.Generator) -> Area:
 def _seen(view: View, point: np.ndarray) -> tuple[tuple[int, int] | None, float]:
     """Pixel of a world point in a view and the world z that it measures there.
 
-    (None, the point's own z) where the point is out of the image.
+    (None, the point's own z) where the point is out of the image; the point's own z
+    also where nothing was measured or a finger hides it.
     """
     rotation, origin = view.world_T_camera[:3, :3], view.world_T_camera[:3, 3]
     local = (point - origin) @ rotation
@@ -145,7 +150,7 @@ def _seen(view: View, point: np.ndarray) -> tuple[tuple[int, int] | None, float]
     if not (0 <= u < cols and 0 <= v < rows):
         return None, float(point[2])
     patch = view.depth[max(v - 2, 0) : v + 3, max(u - 2, 0) : u + 3]
-    patch = patch[np.isfinite(patch) & (patch > 0)]
+    patch = patch[np.isfinite(patch) & (patch > max(local[2] - OCCLUSION, 0.0))]
     if not len(patch):
         return (u, v), float(point[2])
     surface = origin + rotation @ (local / local[2] * float(np.median(patch)))

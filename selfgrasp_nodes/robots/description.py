@@ -234,6 +234,8 @@ class RobotSpec(Spec):
         world_T_base: Where it stands.
         overhead_camera: The camera that heightmaps and regions come from.
         spectator: A simulated camera for films of the scene; no sensor.
+        blocks: Kinds of block that random scenes of this cell draw from (see
+            ``simulation.shapes``); all where empty.
     """
 
     name: str
@@ -248,6 +250,7 @@ class RobotSpec(Spec):
     arms: tuple[ArmSpec, ...]
     cameras: tuple[CameraSpec, ...]
     spectator: CameraSpec | None = None
+    blocks: tuple[str, ...] = ()
 
     @property
     def rendered_cameras(self) -> tuple[CameraSpec, ...]:

@@ -10,12 +10,14 @@ import functools
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 from selfgrasp_nodes.errors import InvalidConfig, MissingDependency
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots.description import RobotSpec
 
+_XACRO = threading.Lock()  # xacro keeps the arguments of the file it reads in a global
 _PACKAGE = re.compile(r"package://([^/\"']+)/([^\"']*)")
 
 
@@ -85,8 +87,13 @@ def urdf_file(robot: RobotSpec) -> Path:
     return path
 
 
-@functools.lru_cache(maxsize=16)
 def _expand(path: str, args: tuple[tuple[str, str], ...]) -> str:
+    with _XACRO:
+        return _expand_one(path, args)
+
+
+@functools.lru_cache(maxsize=16)
+def _expand_one(path: str, args: tuple[tuple[str, str], ...]) -> str:
     try:
         import xacro
     except ImportError as error:

@@ -58,7 +58,7 @@ def random_scene(
     robot: RobotSpec,
     n: int,
     seed: int,
-    shapes: Sequence[str] = tuple(SIZES),
+    shapes: Sequence[str] = (),
     mesh_assets: Sequence[MeshAsset] = (),
     options: DropOptions | None = None,
 ) -> Scene:
@@ -68,7 +68,8 @@ def random_scene(
         robot: Whose workspace.
         n: How many.
         seed: Equal seeds give equal scenes.
-        shapes: Kinds of block to draw from.
+        shapes: Kinds of block to draw from; where empty, those of the robot's
+            description, which are all where it names none.
         mesh_assets: When given, draw from these meshes instead of blocks.
         options: How to drop.
 
@@ -81,7 +82,8 @@ def random_scene(
     if n < 0:
         raise InvalidScene(f"a scene cannot have {n} objects")
     rng = np.random.default_rng([seed, n])
-    specs = [random_object(rng, shapes, mesh_assets) for _ in range(n)]
+    kinds = shapes or robot.blocks or tuple(SIZES)
+    specs = [random_object(rng, kinds, mesh_assets) for _ in range(n)]
     return drop(f"random-{n}-{seed}", specs, robot, rng, options or DropOptions())
 
 

@@ -239,6 +239,17 @@ class World:
         view = self._renderer.view(self.data, spec.name, self.time)
         return self.add_camera_noise(view) if self.options.noise else view
 
+    def world_T_camera(self, camera: str = "") -> np.ndarray:
+        """Pose of a camera's optical frame now, 4 x 4; without a picture.
+
+        Raises:
+            UnknownName: If there is no such camera.
+        """
+        spec = self.robot.camera(camera)
+        if self._renderer is None:
+            self._renderer = CameraRenderer(self.model, self.robot.rendered_cameras)
+        return self._renderer.world_T_camera(self.data, spec.name)
+
     def add_camera_noise(self, view: View) -> View:
         """A view as the camera's own noise leaves it (:meth:`render` does so already)."""
         noise = self._noises.get(view.camera)

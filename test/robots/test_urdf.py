@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pinocchio as pin
@@ -212,3 +213,14 @@ def test_ros_and_gazebo_read_the_descriptions(name, tmp_path):
         for arm in robot.arms:
             for joint in (*arm.joints, arm.gripper.joint):
                 assert f"<joint name='{joint}'" in ran.stdout
+
+
+def test_threads_may_expand_at_the_same_time():
+    robots = [load_robot(name) for name in ("baxter", "ur5_rg2")] * 3
+    with ThreadPoolExecutor(6) as pool:
+        # An argument that nothing uses keeps each out of the cache.
+        texts = pool.map(
+            lambda pair: expand_urdf(pair[1], resolve=False, number=str(pair[0])),
+            enumerate(robots),
+        )
+        assert [text.count("<robot ") for text in texts] == [1] * 6
