@@ -49,7 +49,7 @@ class ArmView:
         node.create_subscription(
             JointState,
             "joint_states",
-            self._states.append,
+            lambda raw: self._states.append(raw),  # rclpy asks a callback for its signature
             qos.state(20),
             callback_group=node.group,
             raw=True,
