@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -93,7 +93,7 @@ def steady(trace: SensorTrace, end: int, short: float, long: float, noise: Noise
         The means of the longest stretch in which each part agrees with the last
         one; the speed is that of the last part, where a loss shows first.
     """
-    last = window(trace, end, short)
+    last = _settled(trace, end, short, noise)
     step, start = int(short * 1e9), end
     while end - start + step <= int(long * 1e9):
         before = trace.between(start - step, start - 1)
@@ -104,6 +104,18 @@ def steady(trace: SensorTrace, end: int, short: float, long: float, noise: Noise
         return last
     part = trace.between(start, end)
     return Window(len(part.time), float(part.width.mean()), _mean(part.force), last.speed)
+
+
+def _settled(trace: SensorTrace, end: int, short: float, noise: Noise) -> Window:
+    """The last window; its second half alone where something changed within it.
+
+    Something lost just before the end leaves large forces in the first half.
+    """
+    whole, half = window(trace, end, short), window(trace, end, short / 2)
+    before = trace.between(end - int(short * 1e9), end - int(short / 2 * 1e9) - 1)
+    if len(before.time) and half.samples >= 3 and not _agree(before, half, noise):
+        return replace(half, speed=whole.speed)
+    return whole
 
 
 def _agree(part: SensorTrace, last: Window, noise: Noise) -> bool:

@@ -57,6 +57,13 @@ def test_losing_it_during_the_lift_is_a_slip(rule, gripper, width, lost_at):
     assert outcome.stalled
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_force_that_ended_just_before_the_end_does_not_count(rule, seed):
+    """Fingers that have just come together: the window's first half still held."""
+    execution = grasp(RG2, 0.003, lost_at=2262, seed=seed)
+    assert not rule.label_grasp(execution, RG2).success
+
+
 def test_an_object_as_thin_as_the_closed_gripper_is_told_by_force(rule):
     held = grasp(BAXTER, BAXTER.width_min, force=20)
     outcome = rule.label_grasp(held, BAXTER)
