@@ -98,6 +98,8 @@ class BuildWithCMake(Command):
             f"-DPython3_EXECUTABLE={sys.executable}",
             "-DCMAKE_BUILD_TYPE=Release",
             "-DBUILD_TESTING=OFF",
+            # Who installs with pip uses Python; colcon builds C++ as well.
+            "-DSELFGRASP_PYTHON_ONLY=ON",
             *os.environ.get("SELFGRASP_CMAKE_ARGS", "").split(),
         ]
         jobs = str(os.cpu_count() or 1)
