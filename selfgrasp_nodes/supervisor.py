@@ -52,11 +52,11 @@ class Death:
     stops: bool
 
     def __str__(self) -> str:
-        what = (
-            f"process {self.process!r} ({', '.join(self.nodes)})"
-            if self.nodes
-            else (f"process {self.process!r}")
-        )
+        if self.exit_code == 0:
+            rest = "ending the rest" if self.stops else "the rest goes on"
+            return f"process {self.process!r} has finished; {rest}"
+        hosted = f" ({', '.join(self.nodes)})" if self.nodes else ""
+        what = f"process {self.process!r}{hosted}"
         how = (
             f"was ended by signal {signal.Signals(-self.exit_code).name}"
             if self.exit_code < 0
@@ -151,13 +151,13 @@ class Supervisor:
         """Watch until ``stop`` is set or a process whose death stops all has died.
 
         Returns:
-            0 when asked to stop, else 1.
+            0 when asked to stop, or when a process has done what it was for; else 1.
         """
         while not stop.wait(0.1):
             for death in self.poll():
                 self._print(f"[selfgrasp] {death}")
                 if death.stops:
-                    return 1
+                    return 0 if death.exit_code == 0 else 1
         return 0
 
     def stop(self, patience: float = 3.0) -> None:

@@ -22,7 +22,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from selfgrasp_nodes import bringup
-from selfgrasp_nodes.supervisor import last_error
+from selfgrasp_nodes.supervisor import Death, last_error
 
 _PATIENCE = "3"  # between SIGINT and SIGTERM, and again to SIGKILL [s]
 
@@ -79,13 +79,9 @@ def _watch(action: ExecuteProcess, process: bringup.Process, lines: list[str]) -
     def ended(event: Any, context: LaunchContext) -> list[Any]:
         if context.is_shutdown:
             return []
-        nodes = ", ".join(node.name for node in process.nodes) or process.command[0]
         stops = process.on_death is bringup.OnDeath.STOP
-        then = "stopping the rest" if stops else "the rest goes on"
-        reason = (
-            f"process {process.name!r} ({nodes}) ended with exit code {event.returncode}; "
-            f"{then}. Last error: {last_error(lines) or '(none printed)'}"
-        )
+        nodes = tuple(node.name for node in process.nodes)
+        reason = str(Death(process.name, nodes, event.returncode, last_error(lines), stops))
         more = [EmitEvent(event=Shutdown(reason=reason))] if stops else []
         return [LogInfo(msg=reason), *more]
 

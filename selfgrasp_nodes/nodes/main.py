@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Sequence
 
 from selfgrasp_nodes.errors import SelfGraspError, UnknownName
+from selfgrasp_nodes.nodes.ending import exit_code
 
 NODES = {
     "sim": ("selfgrasp_nodes.nodes.sim_node", "SimNode"),
@@ -114,6 +115,7 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
             print(f"READY {name}", flush=True)
         while rclpy.ok() and not stop.is_set():
             executor.spin_once(timeout_sec=0.5)
+        code = exit_code()
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
     except SelfGraspError as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
 from rclpy.action import ActionClient
 from rclpy.task import Future
 from selfgrasp.action import Collect
+
+from selfgrasp_nodes.nodes.ending import end_process
 
 if TYPE_CHECKING:
     from selfgrasp_nodes.nodes.picker_node import PickerNode
@@ -56,5 +56,8 @@ class SelfCollect:
         answer: Any = future.result()
         result = answer.result
         log = self._node.get_logger()
-        (log.info if result.success else log.error)(f"collection ended: {result.message}")
-        os.kill(os.getpid(), signal.SIGINT)
+        if result.success:
+            log.info(f"collection ended: {result.message}")
+        else:
+            log.error(f"collection ended early: {result.message}")
+        end_process(0 if result.success else 1)

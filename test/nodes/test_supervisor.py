@@ -16,6 +16,7 @@ from selfgrasp_nodes import bringup
 from selfgrasp_nodes.bringup import Description, OnDeath, Process
 from selfgrasp_nodes.errors import InvalidConfig, Unavailable, UnknownName
 from selfgrasp_nodes.supervisor import Supervisor, last_error
+from selfgrasp_nodes.trials.reader import RunReader
 
 FAILS = (
     "import sys; print('READY x'); sys.stderr.write('error: the lens is dirty\\n'); sys.exit(3)"
@@ -200,6 +201,24 @@ def test_a_bad_parameter_file_ends_the_bring_up_with_the_reason(tmp_path: Path) 
         assert "'polcy'" in str(caught.value) and "max_candidates" in str(caught.value)
     finally:
         supervisor.stop()
+
+
+def test_a_collection_records_its_tries_and_ends_by_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    given = {"tries": "2", "objects": "2", "record": str(folder), "processes": "grouped"}
+    lines: list[str] = []
+    supervisor = Supervisor(bringup.describe("collect", given), lines.append)
+    supervisor.start()
+    try:
+        supervisor.wait_ready(90)
+        assert supervisor.run(threading.Event()) == 0, lines[-20:]
+    finally:
+        supervisor.stop()
+    assert "has finished" in str(supervisor.deaths[0])
+    records = RunReader(folder).records
+    assert [record.index for record in records] == [0, 1]
+    assert all(record.outcome["code"] != "UNKNOWN" for record in records)
+    assert len({record.trial_id for record in records}) == 2
 
 
 # -- the description
