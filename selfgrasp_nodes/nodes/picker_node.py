@@ -46,6 +46,7 @@ from selfgrasp_nodes.robots import config_digest
 from selfgrasp_nodes.types import Outcome, OutcomeCode, Primitive, Trial
 
 BOTH = (Primitive.GRASP, Primitive.PUSH)
+_BARREN = 3
 
 
 @dataclass
@@ -231,10 +232,11 @@ class PickerNode(BaseNode):
         done, begun, before = answer.trials, time.monotonic(), answer.trials
         result.bag_uri = answer.uri
         self._recording = True
+        barren = 0  # scenes in a row on which the policy proposed nothing
         try:
             while done < request.tries and not run.cancel.is_set():
                 episode = str(done)
-                scene = self._new_scene(request, done)
+                scene = self._new_scene(request, done, barren)
                 sequence = self._sequence(
                     run,
                     Limits(max_actions=request.tries - done, max_no_change=10),
@@ -258,19 +260,25 @@ class PickerNode(BaseNode):
                     self._done += 1
                     result.done, result.positives = done, result.positives + trial.outcome.success
                     self._collect_feedback(run, result, request.tries, done - before, begun)
-                if not tried and not self.values["simulated"]:
+                barren = 0 if tried or run.cancel.is_set() else barren + 1
+                if barren and not self.values["simulated"]:
                     raise EmptyObservation("the table is empty; put objects on it and collect on")
+                if barren >= _BARREN:
+                    raise EmptyObservation(
+                        f"the policy proposed nothing on {barren} new scenes in a row; does it "
+                        "suit the gripper and the objects?"
+                    )
         finally:
             self._recording = False
             result.done = done
         set_ok(result, f"{done} tries recorded in {answer.uri}")
 
-    def _new_scene(self, request: Any, done: int) -> str:
+    def _new_scene(self, request: Any, done: int, barren: int) -> str:
         """Lay out a new scene in simulation; on a robot take the table as it is."""
         if not self.values["simulated"]:
             return ""
         reset = ResetScene.Request(
-            seed=int(request.seed) + done,
+            seed=int(request.seed) + done + 100_000 * barren,
             objects=request.objects or self.values["collect_objects"],
         )
         return str(check(call(self._reset, reset, 60.0)).scene_id)
