@@ -61,7 +61,7 @@ class AntipodalParams(Spec):
     body_size: tuple[Length, Length] = (0.042, 0.076)
     body_clearance: Length = 0.042
     force: Annotated[float, Field(gt=0, le=1)] = 1.0
-    min_score: Annotated[float, Field(ge=0, le=1)] = 0.01
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.03
     prefer_top: Annotated[float, Field(ge=0, le=1)] = 0.35
 
 
@@ -121,11 +121,14 @@ class Antipodal(PolicyBase):
             (found.x > low[0]) & (found.x < high[0]) & (found.y > low[1]) & (found.y < high[1])
         )
         score = np.where(inside, self.score(found), 0.0)
-        if score.max(initial=0.0) < self.params.min_score:
+        enough = self.params.min_score
+        if score.max(initial=0.0) < enough:
             # Only what little can be seen of it: better a try than none.
-            score = np.where(inside, np.maximum(score, self.last_resort(found)), 0.0)
+            score = np.where(inside, self.last_resort(found), 0.0)
+            enough /= 50
+        good = np.flatnonzero(score >= enough)
+        # Earlier failures change the order, never whether there is anything to do.
         score *= avoidance(found.x, found.y, found.angle, avoid, Primitive.GRASP)
-        good = np.flatnonzero(score > self.params.min_score / 50)
         kept = found.take(good)
         best = suppress(kept.x, kept.y, kept.angle, score[good], max_candidates)
         return self.finish(
@@ -137,7 +140,7 @@ class Antipodal(PolicyBase):
         """Quality of each evaluated grasp, 0..1; 0 where it is not feasible."""
         p = self.params
         grip = np.clip(found.overlap / 0.02, 0, 1)
-        parallel = np.exp(-((found.wedge / 0.25) ** 2 + (found.skew / 0.25) ** 2))
+        parallel = np.exp(-((found.wedge / 0.2) ** 2 + (found.skew / 0.25) ** 2))
         straight = np.exp(-((found.bow / 0.003) ** 2))
         steep = np.clip(1 - (found.tilt / p.max_tilt) ** 2, 0, 1)
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
@@ -159,7 +162,9 @@ class Antipodal(PolicyBase):
         """Quality of what :meth:`score` rejects, for want of better: below ``min_score``."""
         crooked = (found.wedge / 0.7) ** 2 + (found.skew / 0.5) ** 2 + (found.bow / 0.01) ** 2
         value = np.exp(-crooked - (found.tilt / 0.8) ** 2) * np.clip(found.overlap / 0.02, 0, 1)
-        return np.where(found.feasible, value * self.params.min_score, 0.0)
+        # Corners of what is too wide are no way out.
+        inside = (found.wedge < 0.4) & (np.abs(found.offset) < 0.015)
+        return np.where(found.feasible & inside, value * self.params.min_score, 0.0)
 
     def _candidate(self, found: Closing, i: int, score: float, workspace: object) -> Candidate:
         width, contact = float(found.width[i]), float(found.contact[i])

@@ -42,7 +42,7 @@ def region_areas(observation: Observation, heightmap: Heightmap, policy: str) ->
 
     Raises:
         EmptyObservation: If the regions or their camera's view are missing, or
-            the empty table has not been learnt.
+            the empty table has not been learnt, or the arm was in the picture.
     """
     regions = observation.regions
     if regions is None:
@@ -54,6 +54,11 @@ def region_areas(observation: Observation, heightmap: Heightmap, policy: str) ->
         raise EmptyObservation(
             f"policy {policy!r} needs regions of interest: clear the table and let background "
             "subtraction capture it first"
+        )
+    if regions.arm_in_view:
+        raise EmptyObservation(
+            f"the arm was in view of camera {regions.camera!r} in observation "
+            f"{observation.id!r}, so that it has no regions; observe again with the arm away"
         )
     view = observation.views.get(regions.camera)
     if view is None:

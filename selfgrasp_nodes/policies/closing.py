@@ -21,7 +21,7 @@ HALF = 0.084  # half the patch along u [m]
 SPAN = 0.060  # how far along v the object is followed [m]
 SPAN_STEP = 0.003
 MIN_COVER = 0.1  # share of the pads' width
-FEW_ROWS = 6e-5  # spread of rows below which an edge's slope is uncertain [m^2]
+FEW_ROWS = 5e-6  # spread of rows below which an edge's slope is uncertain [m^2]
 NOISE = 0.004  # what sensors may err in height [m]
 
 

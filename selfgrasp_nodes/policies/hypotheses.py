@@ -63,8 +63,8 @@ def hypotheses(
     if height.max() < search.min_height:
         return (np.zeros(0),) * 4
     side = int(np.ceil(np.hypot(rows, cols)))
-    openings = np.linspace(gripper.width_min + 0.03, gripper.width_max, search.openings)
-    openings = openings[openings <= gripper.width_max + 1e-9]
+    narrowest = max(gripper.width_min + 0.009, 0.03)
+    openings = np.linspace(narrowest, gripper.width_max, search.openings)
     # A finger and the uncertainty around it.
     reach = 2 * search.clearance
     finger = np.ones(

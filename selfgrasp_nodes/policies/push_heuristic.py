@@ -85,8 +85,8 @@ class PushHeuristic(PolicyBase):
         x, y, angle, base, score = self._strokes(surface, workspace)
         length = stroke_inside(workspace, x, y, angle, self.params.length, self.params.border)
         score = np.where(length >= self.params.min_length, score, 0.0)
-        score *= avoidance(x, y, angle, avoid, Primitive.PUSH, distance=0.03)
         good = np.flatnonzero(score >= self.params.min_score)
+        score *= avoidance(x, y, angle, avoid, Primitive.PUSH, distance=0.03)
         best = suppress(
             x[good], y[good], angle[good], score[good], max_candidates, 0.03, 0.5, 2 * np.pi
         )

@@ -20,7 +20,6 @@ from selfgrasp_nodes.policies.random_uniform import OpenGraspParams, OpenGraspPo
 from selfgrasp_nodes.robots import ArmSpec, RobotSpec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive, View
 
-
 OCCLUSION = 0.05
 """What a hand camera sees this much above a region [m] is its own gripper's fingers."""
 

@@ -4,11 +4,13 @@ import pytest
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.policies import Policy, make_policy, policy_names
+from selfgrasp_nodes.robots import load_robot, robot_names
 
 
+@pytest.mark.parametrize("robot_name", robot_names())
 @pytest.mark.parametrize("name", policy_names())
-def test_every_policy_is_built_and_keeps_the_protocol(robot, name):
-    policy = make_policy(name, robot)
+def test_every_policy_is_built_and_keeps_the_protocol(robot_name, name):
+    policy = make_policy(name, load_robot(robot_name))
     assert isinstance(policy, Policy)
     assert policy.name == name
     assert policy.primitives and policy.required_views

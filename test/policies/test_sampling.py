@@ -81,6 +81,8 @@ def test_roi_needs_regions(robot):
     assert policy.propose(replace(seen, regions=nothing)) == []
     with pytest.raises(EmptyObservation, match="capture it first"):
         policy.propose(replace(seen, regions=replace(nothing, background_ready=False)))
+    with pytest.raises(EmptyObservation, match="arm was in view"):
+        policy.propose(replace(seen, regions=replace(nothing, arm_in_view=True)))
     with pytest.raises(EmptyObservation, match="whose view is not in it"):
         policy.propose(replace(seen, regions=replace(nothing, camera="other")))
 
