@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PERIOD = 5.0
+COLUMNS = ("MiB", "growth [MiB]", "second half [MiB]", "cores")
 
 
 class ProcessMeter:
@@ -66,6 +67,7 @@ class ProcessMeter:
             found[name] = {
                 "MiB": last,
                 "growth [MiB]": last - memory,
+                "second half [MiB]": last - samples[len(samples) // 2][1],
                 "cores": (cpu_end - cpu) / (ended - begun),
             }
         return found
@@ -77,6 +79,16 @@ def _usage(pid: int) -> tuple[float, float]:
     resident, shared = map(int, Path(f"/proc/{pid}/statm").read_text().split()[1:3])
     memory = (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 2**20
     return memory, (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def counters(graph: Any) -> dict[str, float]:
+    """Pictures taken and pictures that arrived, once every node has said so in its diagnostics."""
+    time.sleep(5.0)
+    return {
+        "pictures": graph.counter("sim", "pictures"),
+        "heightmap": graph.counter("heightmap", "pictures/overhead"),
+        "roi": graph.counter("roi", "frames"),
+    }
 
 
 def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
@@ -108,6 +120,7 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
             end = time.monotonic() + 60 * options.minutes
             begun = time.monotonic()
             number = 0
+            before: dict[str, float] = {}
             while time.monotonic() < end:
                 seed = options.seed + number
                 number += 1
@@ -123,12 +136,15 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
                 except SelfGraspError as error:
                     problems.append(f"table {number}: {error}")
                 if number == 1:  # what is loaded once is loaded by now
+                    before = counters(graph)
                     meter.forget()
                     graph.forget()
                     begun = time.monotonic()
             wall = time.monotonic() - begun
             meter.close()
-            taken = graph.counted("sim", "pictures")
+            factor = graph.real_time_factor()
+            counted = {key: value - before[key] for key, value in counters(graph).items()}
+            taken = counted["pictures"]
             names = {
                 "picture": (graph.latencies["picture"], 1e3),
                 "render": (graph.values("sim", "render_ms"), 1.0),
@@ -137,14 +153,11 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
                 "plan": (graph.values("motion", "plan_ms"), 1.0),
                 "rest between picks": ([rest for _, rest in graph.trials], 1e3),
             }
-            lost = {
-                "heightmap": taken - graph.counted("heightmap", "pictures/overhead"),
-                "roi": taken - graph.counted("roi", "frames"),
-            }
+            lost = {name: taken - counted[name] for name in ("heightmap", "roi")}
             return {
                 "processes": processes,
                 "minutes": wall / 60,
-                "real-time factor": graph.real_time_factor(),
+                "real-time factor": factor,
                 "slowest 5 s": graph.slowest_seconds(),
                 "pictures": taken,
                 "lost": lost,
@@ -200,16 +213,16 @@ def show(results: list[dict[str, Any]]) -> None:
         }
         for r in results
     ]
-    for key in ("MiB", "growth [MiB]", "cores"):
+    for key in COLUMNS:
         table.add_row(f"all processes: {key}", *(f"{s[key]:.3g}" for s in sums))
     table.add_row("load of the machine at the end", *(f"{r['load']:.1f}" for r in results))
     console.print(table)
     for r in results:
         detail = Table(title=f"Processes, {r['processes']}")
-        for heading in ("process", "MiB", "growth [MiB]", "cores"):
+        for heading in ("process", *COLUMNS):
             detail.add_column(heading, justify="left" if heading == "process" else "right")
         for name, f in r["memory"].items():
-            detail.add_row(name, *(f"{f[k]:.3g}" for k in ("MiB", "growth [MiB]", "cores")))
+            detail.add_row(name, *(f"{f[k]:.3g}" for k in COLUMNS))
         console.print(detail)
         for problem in r["problems"]:
             console.print(f"{r['processes']}: {problem}", markup=False)

@@ -59,7 +59,7 @@ class GraphMeter(DemoNode):
         listen(Image, f"{space}/color/image_raw", self._take_image, qos.SENSOR)
 
     def forget(self) -> None:
-        """Begin to measure anew."""
+        """Begin to measure anew; counters of the nodes go on."""
         self.trials.clear()
         self.latencies.clear()
         self.figures.clear()
@@ -84,10 +84,10 @@ class GraphMeter(DemoNode):
                 factors.append((simulated - self._ticks[first][1]) / span)
         return min(factors, default=float("nan"))
 
-    def counted(self, node: str, key: str) -> float:
-        """How much a counter in a node's diagnostics has grown."""
+    def counter(self, node: str, key: str) -> float:
+        """A counter in a node's diagnostics, as it was last heard."""
         values = self.figures[node][key]
-        return values[-1][1] - values[0][1] if values else float("nan")
+        return values[-1][1] if values else float("nan")
 
     def values(self, node: str, key: str) -> list[float]:
         """Numbers that a node's diagnostics gave, without repetitions and NaN."""

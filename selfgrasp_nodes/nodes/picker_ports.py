@@ -15,7 +15,13 @@ from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.msg import Trial as TrialMsg
 from selfgrasp.srv import Capture, Label, Plan, StoreTrial
 
-from selfgrasp_nodes.errors import Cancelled, EmptyObservation, PlanningFailed, StorageError
+from selfgrasp_nodes.errors import (
+    Cancelled,
+    EmptyObservation,
+    PlanningFailed,
+    StorageError,
+    Unavailable,
+)
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.nodes import conversions, qos, trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
@@ -26,6 +32,7 @@ from selfgrasp_nodes.types import (
     Execution,
     Observation,
     Outcome,
+    OutcomeCode,
     Primitive,
     Trial,
 )
@@ -197,8 +204,14 @@ class RosLabeler:
         if execution.candidate.primitive == Primitive.PUSH and after is not None:
             request.before = self._observer.message(before).heightmap
             request.after = self._observer.message(after).heightmap
-        answer = check(call(self._label, request, self._node.values["service_timeout"]))
-        return conversions.outcome(answer.outcome)
+        answer = call(self._label, request, self._node.values["service_timeout"])
+        try:
+            return conversions.outcome(check(answer).outcome)
+        except Unavailable as error:
+            # Samples were lost, on a machine that cannot keep up: this try has no label,
+            # the next one may have.
+            self._node.get_logger().warning(f"not labelled: {error}")
+            return Outcome(OutcomeCode.UNKNOWN, reason=str(error))
 
     def changed(self, before: Observation, after: Observation) -> tuple[bool, float]:
         """See ``ports.Labeler``."""

@@ -19,7 +19,7 @@ from selfgrasp_nodes.robots.gripper import width_from_joint, width_per_joint
 from selfgrasp_nodes.types import SensorTrace
 
 _NAN6 = np.full(6, np.nan)
-_NEWEST, _DEEP = 5, 200  # messages that may wait in a queue
+_NEWEST, _DEEP = 5, 500  # messages that may wait in a queue
 
 
 class ArmSensors:
