@@ -14,6 +14,7 @@ from selfgrasp.msg import Heightmap as HeightmapMsg
 from selfgrasp.srv import Label, PutAway
 
 from selfgrasp_nodes.errors import (
+    Busy,
     Cancelled,
     ExecutionFailed,
     InvalidCandidate,
@@ -213,16 +214,40 @@ class MotionNode(BaseNode):
             )
         return candidate
 
-    def _lane(self, candidate: Candidate) -> Lane:
-        """The named arm's, or of those that can do it the one with the least to do."""
+    def _lanes(self, candidate: Candidate) -> list[Lane]:
+        """The named arm's; else all, those with the least to do first, then the nearest."""
         if candidate.arm:
-            return self.lanes[self.robot.arm(candidate.arm).name]
-        return min(self.lanes.values(), key=lambda lane: lane.load)
+            return [self.lanes[self.robot.arm(candidate.arm).name]]
+
+        def cost(lane: Lane) -> tuple[int, float]:
+            home = self.planner.fk(lane.arm.name, np.asarray(lane.arm.home, float))
+            return lane.load, float(np.linalg.norm(home[:2, 3] - candidate.pose[:2, 3]))
+
+        return sorted(self.lanes.values(), key=cost)
 
     def _plan_and_run(self, goal: Any, candidate: Candidate) -> tuple[Execution, Outcome]:
+        """By the first arm for which it can be planned."""
+        lanes = self._lanes(candidate)
+        failure: PlanningFailed | None = None
+        for lane in lanes:
+            try:
+                return self._run_in(lane, goal, replace(candidate, arm=lane.arm.name))
+            except PlanningFailed as error:
+                failure = failure or error
+            except Busy:
+                if failure is None:
+                    raise
+        assert failure is not None
+        raise failure
+
+    def _run_in(self, lane: Lane, goal: Any, candidate: Candidate) -> tuple[Execution, Outcome]:
+        """Plan and run with one arm.
+
+        Raises:
+            PlanningFailed: If it cannot be planned; nothing has moved then.
+            Busy: If this arm has too much to do already.
+        """
         request = goal.request
-        lane = self._lane(candidate)
-        candidate = replace(candidate, arm=lane.arm.name)
         trial_id = request.trial_id or f"execute-{bytes(goal.goal_id.uuid).hex()[:8]}"
         job = lane.enter(trial_id, request.max_wrench)
         self._goals[bytes(goal.goal_id.uuid)] = job
