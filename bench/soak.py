@@ -206,13 +206,7 @@ def show(results: list[dict[str, Any]]) -> None:
         table.add_row(
             f"{name} [ms], median (95 %)", *(f"{c['median']:.0f} ({c['95 %']:.0f})" for c in cells)
         )
-    sums = [
-        {
-            key: sum(f[key] for f in r["memory"].values())
-            for key in ("MiB", "growth [MiB]", "cores")
-        }
-        for r in results
-    ]
+    sums = [{key: sum(f[key] for f in r["memory"].values()) for key in COLUMNS} for r in results]
     for key in COLUMNS:
         table.add_row(f"all processes: {key}", *(f"{s[key]:.3g}" for s in sums))
     table.add_row("load of the machine at the end", *(f"{r['load']:.1f}" for r in results))

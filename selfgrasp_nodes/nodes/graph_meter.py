@@ -119,7 +119,8 @@ class GraphMeter(DemoNode):
     # -- callbacks
 
     def _keep(self, trial: Trial, rest: float) -> None:
-        self.trials.append((trial, rest))
+        # Before a run's first try the table was laid out anew: no rest between picks.
+        self.trials.append((trial, rest if trial.index else float("nan")))
 
     def _take_clock(self, message: ClockMsg) -> None:
         self._ticks.append((time.monotonic(), conversions.stamp(message.clock) * 1e-9))
