@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import hypothesis
 import pytest
 
 from selfgrasp_nodes.cli.domain import free_domain
+
+# How long one example takes says more about the machine's load than about the code.
+hypothesis.settings.register_profile("selfgrasp", deadline=None)
+hypothesis.settings.load_profile("selfgrasp")
 
 _domain = None
 

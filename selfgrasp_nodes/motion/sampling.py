@@ -10,7 +10,8 @@ import numpy as np
 
 from selfgrasp_nodes.errors import MissingDependency, PlanningFailed, UnknownName
 
-# EST is the planner of Zeng and others (2018); all of these exist in OMPL 1.7.
+# EST is the planner of Zeng and others (2018). All of these exist in OMPL 1.7; the
+# wheels of OMPL 2.0, which Python 3.13 gets, have the RRT and KPIECE families alone.
 _PLANNERS = (
     "EST",
     "BiEST",
@@ -71,9 +72,16 @@ def sample_path(
     Raises:
         UnknownName: If there is no such planner.
         PlanningFailed: If none was found in time.
+        MissingDependency: If the installed OMPL has not got this planner.
     """
     check_planner(planner)
     base, geometric = _ompl()
+    if not hasattr(geometric, planner):
+        there = ", ".join(name for name in _PLANNERS if hasattr(geometric, name))
+        raise MissingDependency(
+            f"planner {planner} needs OMPL 1.7 (Python 3.12 or earlier); "
+            f"the installed OMPL has: {there}"
+        )
     dimension = len(start)
     space = base.RealVectorStateSpace(dimension)
     bounds = base.RealVectorBounds(dimension)
@@ -90,8 +98,13 @@ def sample_path(
             buffer[joint] = state[joint]
         return valid(buffer)
 
-    setup.setStateValidityChecker(base.StateValidityCheckerFn(is_valid))
-    first, last = base.State(space), base.State(space)
+    # OMPL 2 takes the function as it is, and lets the space make its states.
+    wrapped = getattr(base, "StateValidityCheckerFn", lambda function: function)
+    setup.setStateValidityChecker(wrapped(is_valid))
+    if hasattr(base, "StateValidityCheckerFn"):
+        first, last = base.State(space), base.State(space)
+    else:
+        first, last = space.allocState(), space.allocState()
     for joint in range(dimension):
         first[joint], last[joint] = float(start[joint]), float(goal[joint])
     setup.setStartAndGoalStates(first, last)
