@@ -215,8 +215,9 @@ class RecorderNode(BaseNode):
         self._await_observation(trial.observation_after)
         raw = serialize_message(request.trial)
         stamp = max(conversions.stamp(request.trial.header.stamp), 0)
-        writer.write(self._trial_topic, _TRIAL_TYPE, raw, stamp)
-        path = writer.finish_trial(TrialRecord.from_trial(trial))
+        path = writer.finish_trial(
+            TrialRecord.from_trial(trial), (self._trial_topic, _TRIAL_TYPE, raw, stamp)
+        )
         self._trials = len(writer.index.records)
         response.bag_uri, response.trials = str(path), self._trials
         set_ok(response)

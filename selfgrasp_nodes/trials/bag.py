@@ -158,13 +158,14 @@ class TrialBagWriter:
 
         Raises:
             InvalidConfig: If the topic must not be recorded.
-            StorageError: If a trial outgrew the memory and the disk is full.
+            StorageError: If the stamp is negative, or a trial outgrew the memory while the
+                disk is full.
         """
         known = self._topics.get(topic)
         if known is None or known.msgtype != msgtype:
             self.add_topic(topic, msgtype)
             known = self._topics[topic]
-        message = RawMessage(topic, bytes(raw), int(stamp))
+        message = _message(topic, raw, stamp)
         with self._buffer_lock:
             self._buffer.add(message, known.depth if known.transient_local else 0)
             full = self._buffer.size > self.options.memory_bytes
@@ -205,11 +206,16 @@ class TrialBagWriter:
         with self._buffer_lock:
             self._buffer.put_back(messages)
 
-    def finish_trial(self, record: TrialRecord) -> Path:
+    def finish_trial(
+        self, record: TrialRecord, closing: tuple[str, str, bytes, int] | None = None
+    ) -> Path:
         """Close the trial; on return it is on disk, in the bag and in the index.
 
         Args:
             record: Its ``bag``, ``messages``, ``bytes`` and ``finished`` are filled in.
+            closing: A last message (as :meth:`write` takes it) that belongs to this
+                trial alone: after a failure it is not kept, so that a second call
+                does not record it twice.
 
         Returns:
             The trial's MCAP file.
@@ -224,13 +230,21 @@ class TrialBagWriter:
                 return self.run / entered.bag
             if any(r.trial_id == record.trial_id for r in self.index.records[-1:]):
                 raise StorageError(f"trial {record.trial_id!r} is finished already")
+            last = []
+            if closing is not None:
+                topic, msgtype, raw, stamp = closing
+                self.add_topic(topic, msgtype)
+                last = [_message(topic, raw, stamp)]
             with self._buffer_lock:
                 messages = self._buffer.take()
             try:
-                complete = self._write_file(record, messages)
+                complete = self._write_file(record, messages + last)
             except OSError as error:
                 self._drop_file(messages)
                 raise storage_error("cannot finish the trial in", self.run, error) from error
+            except Exception:
+                self._drop_file(messages)
+                raise
             with self._buffer_lock:
                 if self._trial in ("", record.trial_id):
                     self._trial, self._buffer.in_trial = "", False
@@ -339,3 +353,9 @@ class TrialBagWriter:
     def __exit__(self, *exc: object) -> None:
         """Close."""
         self.close()
+
+
+def _message(topic: str, raw: bytes, stamp: int) -> RawMessage:
+    if stamp < 0:
+        raise StorageError(f"a message of {topic!r} has the negative stamp {stamp}")
+    return RawMessage(topic, bytes(raw), int(stamp))

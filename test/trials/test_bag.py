@@ -216,6 +216,19 @@ def test_a_trial_is_finished_once(tmp_path):
             writer.finish_trial(record(0))
 
 
+def test_a_negative_stamp_is_refused_and_harms_nothing(tmp_path):
+    make = Synthesizer()
+    raw = make.joint_state(0, 0.0)
+    with TrialBagWriter(tmp_path / "run") as writer:
+        writer.write(JOINTS, "sensor_msgs/msg/JointState", raw, 5)
+        with pytest.raises(StorageError, match="negative stamp"):
+            writer.write(JOINTS, "sensor_msgs/msg/JointState", raw, -1)
+        with pytest.raises(StorageError, match="negative stamp"):
+            writer.finish_trial(record(0), (JOINTS, "sensor_msgs/msg/JointState", raw, -1))
+        writer.finish_trial(record(0))
+    assert RunReader(tmp_path / "run").records[0].messages == 2
+
+
 def test_session_says_what_the_run_was_recorded_with(tmp_path):
     make_run(tmp_path / "run", 1)
     session = json.loads((tmp_path / "run" / "session.json").read_text())

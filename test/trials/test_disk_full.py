@@ -15,6 +15,7 @@ from selfgrasp_nodes.trials.options import RecorderOptions
 from selfgrasp_nodes.trials.reader import RunReader
 
 SIZE = 4 * 2**20
+CLOSING = "/closing"
 
 
 @pytest.fixture
@@ -48,15 +49,17 @@ def test_a_full_disk_is_a_clear_error_and_a_retry_loses_nothing(small_disk, leav
             writer.finish_trial(record(number))
         ballast = fill(small_disk, leave)
         feed(writer, make, 2, joints=10, size=64)
-        with pytest.raises(StorageError, match="disk is full"):
-            writer.finish_trial(record(2))
+        closing = (CLOSING, "sensor_msgs/msg/JointState", make.joint_state(1, 7.0), 21 * 10**9)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="disk is full"):
+                writer.finish_trial(record(2), closing)
         # Nothing of before is hurt, nothing half-written is listed.
         run = RunReader(small_disk / "run")
         for trial in run.trials():
             assert trial.topics()[JOINTS][1] == 10
         assert len(run) == 2
         ballast.unlink()
-        writer.finish_trial(record(2))
+        writer.finish_trial(record(2), closing)
         feed(writer, make, 3, joints=10, size=64)
         writer.finish_trial(record(3))
     run = RunReader(small_disk / "run")
@@ -65,6 +68,7 @@ def test_a_full_disk_is_a_clear_error_and_a_retry_loses_nothing(small_disk, leav
         assert len(list(trial.messages([JOINTS]))) == 10
         assert "messages_lost" not in trial.record.notes
         assert trial.observation().id == f"observation-{trial.record.index}"
+        assert len(list(trial.messages([CLOSING]))) == (trial.record.index == 2)
 
 
 def test_a_trial_beyond_the_memory_says_what_the_full_disk_cost_it(small_disk):

@@ -23,22 +23,31 @@ KILLS = 20
 JOINT_COUNT, SIZE = 30, 100
 
 
-def record_until_killed(run: Path, after: float) -> list[int]:
-    """Start a recorder, kill it ``after`` seconds of recording; the trials it claimed."""
+def record_until_killed(run: Path, trials: int, share: float) -> list[int]:
+    """Start a recorder and kill it at some moment of some trial.
+
+    Args:
+        run: Its folder.
+        trials: Finished trials to wait for, so that a busy machine gets anywhere.
+        share: Of a trial's duration to wait from then on.
+
+    Returns:
+        The trials that it claimed to have finished.
+    """
     command = [sys.executable, HERE / "killed_writer.py", run, str(JOINT_COUNT), str(SIZE)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent.parent, env=_environment()
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    time.sleep(after)
+    start = time.monotonic()
+    lines = [process.stdout.readline() for _ in range(trials)]
+    time.sleep(share * (time.monotonic() - start) / max(trials, 1) if trials else 0.1 * share)
     process.send_signal(signal.SIGKILL)
-    claimed = [
-        int(line) for line in process.stdout.read().splitlines(keepends=True) if "\n" in line
-    ]
+    lines += process.stdout.read().splitlines(keepends=True)
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
-    return claimed
+    return [int(line) for line in lines if line.endswith("\n")]
 
 
 def _environment() -> dict[str, str]:
@@ -75,7 +84,7 @@ def test_killed_twenty_times_every_finished_trial_is_readable(tmp_path):
     run = tmp_path / "run"
     finished = 0
     for _ in range(KILLS):
-        claimed = record_until_killed(run, rng.uniform(0.0, 0.25))
+        claimed = record_until_killed(run, rng.randrange(4), rng.uniform(0, 1.5))
         assert claimed == list(range(claimed[0], claimed[0] + len(claimed))) if claimed else True
         now = check_readable(run, claimed[-1] + 1 if claimed else finished, since=finished)
         assert now >= finished
