@@ -52,9 +52,9 @@ class BuildWithCMake(Command):
     user_options: list = []
 
     def initialize_options(self) -> None:
-        """No options."""
-        self.build_lib = ""
-        self.build_temp = ""
+        """No options of its own: None makes setuptools fill in those of ``build``."""
+        self.build_lib: str | None = None
+        self.build_temp: str | None = None
 
     def finalize_options(self) -> None:
         """Take the folders of the build command."""
@@ -66,13 +66,18 @@ class BuildWithCMake(Command):
         """Build what is missing and sort it into packages and data."""
         check_environment()
         self.repair_wheels()
-        stage = Path(self.build_temp).resolve() / "stage"
+        stage = self.temporary() / "stage"
         shutil.rmtree(stage, ignore_errors=True)
         for name in STAND_INS:
             if not any((Path(p) / "share" / name).is_dir() for p in ros_prefixes()):
                 self.cmake(name, ROOT / "compat" / name, stage)
         self.cmake("selfgrasp", ROOT, stage)
         self.sort(stage)
+
+    def temporary(self) -> Path:
+        """Where CMake builds."""
+        assert self.build_temp is not None
+        return Path(self.build_temp).resolve()
 
     def repair_wheels(self) -> None:
         """Wheels name folders of the machine that they were built on."""
@@ -82,7 +87,7 @@ class BuildWithCMake(Command):
 
     def cmake(self, name: str, source: Path, stage: Path) -> None:
         """Configure, build and install one package into the stage."""
-        folder = Path(self.build_temp).resolve() / name
+        folder = self.temporary() / name
         prefixes = os.pathsep.join([str(stage), *ros_prefixes()])
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = {
@@ -111,6 +116,7 @@ class BuildWithCMake(Command):
 
     def sort(self, stage: Path) -> None:
         """Python packages go to site-packages, the rest below the prefix."""
+        assert self.build_lib is not None
         library = Path(self.build_lib)
         folders = [p for k in ("site-packages", "dist-packages") for p in stage.rglob(k)]
         for folder in folders:
