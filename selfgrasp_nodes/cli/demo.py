@@ -86,7 +86,9 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
             began = time.monotonic()
             try:
                 with display:
-                    result = node.clear_table(args.policy, args.seed, TIME_LIMIT)
+                    result = node.clear_table(
+                        args.policy, args.seed, TIME_LIMIT, lambda: _check_alive(supervisor)
+                    )
             except KeyboardInterrupt:
                 node.cancel()
                 raise
@@ -106,6 +108,15 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
     finally:
         supervisor.stop()
         log.close()
+
+
+def _check_alive(supervisor: Any) -> None:
+    """Raise when a process of the graph has died, with its last error."""
+    from selfgrasp_nodes.errors import Unavailable
+
+    for death in supervisor.poll():
+        if death.stops:
+            raise Unavailable(str(death))
 
 
 class Display:

@@ -124,11 +124,19 @@ class DemoNode(Node):
         check(answer)
         return int(answer.settled)
 
-    def clear_table(self, policy: str, seed: int, limit: float) -> Any:
+    def clear_table(
+        self, policy: str, seed: int, limit: float, check_alive: Callable[[], None]
+    ) -> Any:
         """Run the action to its end and return its result.
 
+        Args:
+            policy: Its name.
+            seed: Of a policy that samples.
+            limit: Wall-clock limit [s].
+            check_alive: Called every half second; raises when a node has died.
+
         Raises:
-            Unavailable: If the picker does not answer, or the limit [s] passes.
+            Unavailable: If the picker does not answer, a node dies, or the limit passes.
         """
         if not self._clear.wait_for_server(30.0):
             raise Unavailable("the picker does not offer clear_table; see its lines above")
@@ -139,7 +147,14 @@ class DemoNode(Node):
         self._goal = wait(sent, 30.0, "the picker's answer to the goal")
         if not self._goal.accepted:
             raise Unavailable("the picker refused the goal: another one runs")
-        return wait(self._goal.get_result_async(), limit, "the end of clear_table").result
+        future, end = self._goal.get_result_async(), time.monotonic() + limit
+        while not future.done():
+            check_alive()
+            if time.monotonic() > end:
+                raise Unavailable(f"clear_table has not ended after {limit:g} s")
+            with contextlib.suppress(Unavailable):
+                return wait(future, 0.5, "the end of clear_table").result
+        return future.result().result
 
     def cancel(self) -> None:
         """Stop what runs."""
