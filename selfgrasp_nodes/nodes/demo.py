@@ -13,7 +13,7 @@ import numpy as np
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from selfgrasp.action import ClearTable
 from selfgrasp.msg import Candidates as CandidatesMsg
@@ -253,7 +253,7 @@ class DemoSession:
         """Start to spin."""
         rclpy.init()
         self._node = DemoNode(*self._arguments)
-        self._executor = MultiThreadedExecutor(2)
+        self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
