@@ -46,6 +46,15 @@ def check_environment() -> None:
         )
 
 
+def is_original(share: Path) -> bool:
+    """Whether a package is there and is no stand-in of an earlier installation of this one.
+
+    pip takes that one away when it puts this one in its place.
+    """
+    file = share / "package.xml"
+    return file.is_file() and "The selfgrasp developers" not in file.read_text()
+
+
 class BuildWithCMake(Command):
     """Build and install with CMake, then hand the result to setuptools."""
 
@@ -69,7 +78,7 @@ class BuildWithCMake(Command):
         stage = self.temporary() / "stage"
         shutil.rmtree(stage, ignore_errors=True)
         for name in STAND_INS:
-            if not any((Path(p) / "share" / name).is_dir() for p in ros_prefixes()):
+            if not any(is_original(Path(p) / "share" / name) for p in ros_prefixes()):
                 self.cmake(name, ROOT / "compat" / name, stage)
         self.cmake("selfgrasp", ROOT, stage)
         self.sort(stage)
