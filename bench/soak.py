@@ -20,6 +20,8 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,28 @@ def counters(graph: Any) -> dict[str, float]:
     }
 
 
+def clear_table(graph: Any, supervisor: Any, policy: str, seed: int) -> Any:
+    """Clear a table, unless a process dies meanwhile.
+
+    Raises:
+        Unavailable: With the death of the process.
+    """
+    from selfgrasp_nodes.errors import Unavailable
+
+    pool = ThreadPoolExecutor(1)
+    running = pool.submit(graph.clear_table, policy, seed, 600.0)
+    try:
+        while True:
+            try:
+                return running.result(timeout=0.5)
+            except FutureTimeout:
+                supervisor.poll()
+                if supervisor.deaths:
+                    raise Unavailable(str(supervisor.deaths[0])) from None
+    finally:
+        pool.shutdown(wait=False)
+
+
 def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
     """One arrangement."""
     from selfgrasp_nodes import bringup
@@ -126,7 +150,7 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
                 number += 1
                 try:
                     graph.prepare(options.objects, seed)
-                    answer = graph.clear_table(options.policy, seed, 900.0)
+                    answer = clear_table(graph, supervisor, options.policy, seed)
                     left = graph.where_objects_are()["workspace"]
                     tables.append(
                         {"actions": answer.actions, "cleared": answer.cleared, "left": left}
@@ -135,6 +159,8 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
                         problems.append(f"table {number}: {answer.message}")
                 except SelfGraspError as error:
                     problems.append(f"table {number}: {error}")
+                    if supervisor.deaths:
+                        break
                 if number == 1:  # what is loaded once is loaded by now
                     before = counters(graph)
                     meter.forget()
@@ -143,7 +169,7 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
             wall = time.monotonic() - begun
             meter.close()
             factor = graph.real_time_factor()
-            counted = {key: value - before[key] for key, value in counters(graph).items()}
+            counted = {key: value - before.get(key, 0.0) for key, value in counters(graph).items()}
             taken = counted["pictures"]
             names = {
                 "picture": (graph.latencies["picture"], 1e3),
