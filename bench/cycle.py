@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -38,6 +39,19 @@ def from_bag(folder: Path) -> dict[str, list[float]]:
     return found
 
 
+def check_alive(supervisor: Any) -> None:
+    """Nothing, unless a process has died.
+
+    Raises:
+        Unavailable: With the death of the process.
+    """
+    from selfgrasp_nodes.errors import Unavailable
+
+    supervisor.poll()
+    if supervisor.deaths:
+        raise Unavailable(str(supervisor.deaths[0]))
+
+
 def live(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict]:
     """Clear tables and measure."""
     from selfgrasp_nodes import bringup
@@ -57,7 +71,9 @@ def live(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict]:
                 meter.prepare(options.objects, options.seed + number)
                 if not number:
                     meter.forget()
-                result = meter.clear_table(options.policy, options.seed + number, 900.0)
+                result = meter.clear_table(
+                    options.policy, options.seed + number, 900.0, lambda: check_alive(supervisor)
+                )
                 tries, cleared = tries + result.actions, cleared + result.cleared
             found: dict[str, list[float]] = {
                 "cycle": meter.cycles(),

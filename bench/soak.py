@@ -20,8 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import Any
 
@@ -93,26 +91,17 @@ def counters(graph: Any) -> dict[str, float]:
     }
 
 
-def clear_table(graph: Any, supervisor: Any, policy: str, seed: int) -> Any:
-    """Clear a table, unless a process dies meanwhile.
+def check_alive(supervisor: Any) -> None:
+    """Nothing, unless a process has died.
 
     Raises:
         Unavailable: With the death of the process.
     """
     from selfgrasp_nodes.errors import Unavailable
 
-    pool = ThreadPoolExecutor(1)
-    running = pool.submit(graph.clear_table, policy, seed, 600.0)
-    try:
-        while True:
-            try:
-                return running.result(timeout=0.5)
-            except FutureTimeout:
-                supervisor.poll()
-                if supervisor.deaths:
-                    raise Unavailable(str(supervisor.deaths[0])) from None
-    finally:
-        pool.shutdown(wait=False)
+    supervisor.poll()
+    if supervisor.deaths:
+        raise Unavailable(str(supervisor.deaths[0]))
 
 
 def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
@@ -150,7 +139,9 @@ def soak(options: argparse.Namespace, processes: str) -> dict[str, Any]:
                 number += 1
                 try:
                     graph.prepare(options.objects, seed)
-                    answer = clear_table(graph, supervisor, options.policy, seed)
+                    answer = graph.clear_table(
+                        options.policy, seed, 600.0, lambda: check_alive(supervisor)
+                    )
                     left = graph.where_objects_are()["workspace"]
                     tables.append(
                         {"actions": answer.actions, "cleared": answer.cleared, "left": left}
