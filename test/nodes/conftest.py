@@ -65,7 +65,7 @@ def spinner(ros: None) -> Iterator[Spinner]:
 
 @pytest.fixture(scope="module")
 def graph(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    """The simulated cell with three objects at real time, recording; shared by the tests of a file."""
+    """Three objects in simulation at real time, recording; shared by the tests of a file."""
     folder = tmp_path_factory.mktemp("graph")
     graph = Graph(folder / "bag", processes="separate")
     yield graph
