@@ -14,7 +14,8 @@ import sys
 
 from selfgrasp_nodes.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # worker processes import this file again
+    sys.exit(main())
 """
 
 
