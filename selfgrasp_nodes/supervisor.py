@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,12 +86,13 @@ class Supervisor:
         self.deaths: list[Death] = []
         self._show = show
         self._changed = threading.Condition()
+        self._folder: Path | None = None
 
     def start(self) -> None:
         """Start all processes; returns at once."""
         environment = {**os.environ, **self.description.environment, "PYTHONUNBUFFERED": "1"}
-        folder = Path(tempfile.mkdtemp(prefix="selfgrasp-"))
-        commands = self.description.commands(folder)
+        self._folder = Path(tempfile.mkdtemp(prefix="selfgrasp-"))
+        commands = self.description.commands(self._folder)
         for process, command in zip(self.description.processes, commands, strict=True):
             try:
                 popen = subprocess.Popen(
@@ -174,6 +176,8 @@ class Supervisor:
             _signal(child, signal.SIGKILL)  # the whole session, grandchildren included
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.popen.wait(1.0)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)  # the parameter files were read
 
     def _collect_deaths(self) -> None:
         for child in self.children:

@@ -36,9 +36,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.errors import InvalidConfig
     from selfgrasp_nodes.policies.registry import check_name
     from selfgrasp_nodes.robots import load_robot
 
+    if not 1 <= args.objects <= 100 or args.seed < 0:
+        raise InvalidConfig(
+            f"--objects must lie in 1..100 and --seed must not be negative; got {args.objects} "
+            f"and {args.seed}"
+        )
     console = Console()
     robot = load_robot(args.robot)
     check_name(args.policy)

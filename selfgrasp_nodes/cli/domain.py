@@ -70,7 +70,8 @@ def claim_domain() -> tuple[int, int]:
         # One file for all users of the machine; the lock goes with the process.
         path = Path(tempfile.gettempdir()) / f"selfgrasp-domain-{number}.lock"
         try:
-            claim = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # Reading is enough for a lock: the file may be another user's.
+            claim = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError:
             continue
         try:

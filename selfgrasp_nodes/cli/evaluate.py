@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
             content = summaries[0] if len(summaries) == 1 else {"policies": summaries}
             args.json.parent.mkdir(parents=True, exist_ok=True)
             args.json.write_text(json.dumps(content, indent=1))
-    console.print(_table(summaries))
+    # A table of nine columns is unreadable in 80: let it wrap at the terminal's edge instead.
+    Console(width=max(console.width, 130)).print(_table(summaries))
     return 0
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.learning.metrics import RunResult, summarise
 from selfgrasp_nodes.learning.workers import pool as worker_pool
+from selfgrasp_nodes.policies.registry import ORACLE, policy_names
 from selfgrasp_nodes.types import Primitive
 
 if TYPE_CHECKING:  # the fast loop brings the simulator; workers import it themselves
@@ -60,6 +62,25 @@ class EvaluationConfig:
     workers: int = 2
     perturb_mm: float = 2.0
     perturb_degrees: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+            InvalidConfig: With the range.
+            UnknownName: If there is no such policy.
+        """
+        for name, low, high in (
+            ("runs", 1, 1_000_000),
+            ("objects", 1, 100),
+            ("seed", 0, 2**31),
+            ("workers", 1, 256),
+            ("friction_scale", 0.1, 1.25),  # pads stay below 1.0
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise InvalidConfig(f"{name} must lie in {low}..{high}, not {getattr(self, name)}")
+        if self.policy != ORACLE and self.policy not in policy_names():
+            raise UnknownName("policy", self.policy, [*policy_names(), ORACLE])
 
 
 @dataclass(frozen=True)

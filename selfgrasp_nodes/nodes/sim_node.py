@@ -46,7 +46,7 @@ class SimNode(BaseNode):
         Param("scene_name", "", "Which scene of the file; empty: the first"),
         Param("meshes", "", "Objects instead of blocks: pybullet, pybullet:0-99 or a mesh folder"),
         Param("noise", True, "Whether sensors are noisy, as the robot's description says"),
-        Param("friction_scale", 1.0, "Factor on all friction", low=0.1, high=1.5),
+        Param("friction_scale", 1.0, "Factor on all friction", low=0.1, high=1.25),
         Param("real_time_factor", 1.0, "Simulated seconds a second; 0: unlimited", low=0.0),
         Param("chunk", 0.004, "Simulated time between two commands [s]", low=0.002, high=0.05),
         Param("state_rate", 100.0, "Joint states, grippers, wrenches [Hz]", low=1.0, high=500.0),

@@ -39,7 +39,7 @@ from selfgrasp_nodes.orchestration.sequence import (
     TrialSequence,
 )
 from selfgrasp_nodes.policies.base import Policy
-from selfgrasp_nodes.policies.registry import make_policy
+from selfgrasp_nodes.policies.registry import ORACLE, make_policy
 from selfgrasp_nodes.robots import RobotSpec, config_digest
 from selfgrasp_nodes.robots.gripper import tip_T_tcp
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
@@ -54,9 +54,6 @@ from selfgrasp_nodes.types import (
     Primitive,
     Trial,
 )
-
-ORACLE = "oracle"
-"""Name of the policy that reads simulator truth: the ceiling of any policy."""
 
 
 class FastExecutor:

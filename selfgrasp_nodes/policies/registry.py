@@ -20,6 +20,9 @@ from selfgrasp_nodes.policies.random_roi import RandomRoi
 from selfgrasp_nodes.policies.random_uniform import RandomUniform
 from selfgrasp_nodes.robots import RobotSpec
 
+ORACLE = "oracle"
+"""Reserved name of what reads simulator truth, the ceiling of any policy; no policy here."""
+
 DEFAULT_POLICY = Antipodal.name
 PICKER_POLICY = AntipodalPush.name
 
