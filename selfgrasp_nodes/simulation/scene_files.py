@@ -16,6 +16,8 @@ import numpy as np
 
 from selfgrasp_nodes.errors import InvalidScene
 from selfgrasp_nodes.simulation.objects import (
+    DENSITY_RANGE,
+    FRICTION_RANGE,
     ObjectSpec,
     random_object,
     shape_names,
@@ -87,9 +89,11 @@ def _object_from_json(entry: Any, rng: np.random.Generator, folder: Path) -> Sce
     for key, length in (("size", 3), ("color", 3)):
         if key in entry:
             fields[key] = _numbers(entry[key], length, key)
-    for key in ("friction", "density"):
+    for key, (low, high) in (("friction", FRICTION_RANGE), ("density", DENSITY_RANGE)):
         if key in entry:
             fields[key] = _numbers([entry[key]], 1, key)[0]
+            if not low <= fields[key] <= high:
+                raise InvalidScene(f"{key} must lie in {low:g}..{high:g}, got {fields[key]:g}")
     if "mesh" in entry:
         fields["mesh"] = str(folder / str(entry["mesh"]))
     drawn = random_object(rng)  # always drawn, so that one object's keys change no other's
