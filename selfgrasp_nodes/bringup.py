@@ -200,6 +200,9 @@ def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
         # Small matrices: more threads than this only take the cores from each other.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        # Worlds and pictures go back to the system when they are freed: left to itself, malloc
+        # raises this limit and keeps some 24 MiB of each scene that is laid out.
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
     }
     return Description(kind, tuple(processes), environment, values)
 
