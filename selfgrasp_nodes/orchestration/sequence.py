@@ -194,38 +194,32 @@ class TrialSequence:
             SelfGraspError: What a port raises and the sequence cannot mend
                 (no picture, disk full). Trials before it are stored.
         """
-        self._watcher = _CancelWatcher(self._cancel)
-        try:
-            yield from self._trials()
-        finally:
-            self._watcher.close()
-
-    def _trials(self) -> Iterator[Trial]:
         index = self.identity.first_index
         self._on_event(Event(State.OBSERVE, index))
-        decision = self._decide(self.ports.observer.observe(), index)
+        observation = self.ports.observer.observe()
+        decision = self._decide(observation, index)
         running: Running | None = None
-        failure = ""
+        started: Candidate | None = None
         while decision is not None and not self._stop():
             if running is None:
-                running, failure = self._start(decision)
-            if running is None:
-                yield self._plan_failed(decision, failure)
-                index += 1
-                decision = None if self._stop() else self._decide(decision.observation, index)
-                continue
+                running, started, failure = self._start(decision)
+                if running is None or started is None:
+                    trial = self._plan_failed(decision, failure)
+                    yield trial
+                    index += 1
+                    decision = None if self._stop() else self._decide(decision.observation, index)
+                    continue
             execution, outcome = self._act(running, decision)
-            done, index, after = decision, decision.index + 1, decision.observation
-            if not self._cancel.is_set():  # a stopped arm may stand in the view
-                self._on_event(Event(State.OBSERVE, done.index, execution.candidate, outcome))
-                after = self.ports.observer.observe()
-                outcome = self._finish_label(execution, outcome, done, after)
+            self._on_event(Event(State.OBSERVE, decision.index, execution.candidate, outcome))
+            after = self.ports.observer.observe()
+            outcome = self._finish_label(execution, outcome, decision, after)
+            done, index = decision, decision.index + 1
             decision = None if self._stop() else self._decide(after, index)
-            following = None
+            following, started = None, None
+            failure = ""
             if decision is not None:
-                following, failure = self._start(decision)
+                following, started, failure = self._start(decision)
             execution = running.finish()
-            self._watcher.remove(running)
             yield self._store(done, execution, outcome, after)
             running = following
             if decision is not None and running is None:
@@ -274,7 +268,7 @@ class TrialSequence:
         ]
         return _Decision(observation, candidates, index, trial_id, seed)
 
-    def _start(self, decision: _Decision) -> tuple[Running | None, str]:
+    def _start(self, decision: _Decision) -> tuple[Running | None, Candidate | None, str]:
         """Start the best candidate that can be planned; the last error where none can."""
         failure = ""
         for candidate in decision.candidates[: self.limits.plan_attempts]:
@@ -288,18 +282,19 @@ class TrialSequence:
                 )
             )
             try:
-                running = self.ports.executor.start(candidate, decision.trial_id)
+                return self.ports.executor.start(candidate, decision.trial_id), candidate, ""
             except (PlanningFailed, InvalidCandidate) as error:
                 failure = str(error)
                 log.info("candidate %s left out: %s", candidate.id, error)
-                continue
-            self._watcher.add(running)
-            return running, ""
-        return None, failure
+        return None, None, failure
 
     def _act(self, running: Running, decision: _Decision) -> tuple[Execution, Outcome]:
         """Wait for the try, label a grasp, and let the arm clear the view."""
-        execution = running.wait_acted()
+        watcher = _CancelWatcher(self._cancel, running)
+        try:
+            execution = running.wait_acted()
+        finally:
+            watcher.close()
         self._on_event(Event(State.LABEL, decision.index, execution.candidate))
         if execution.code != OutcomeCode.UNKNOWN:
             outcome = Outcome(execution.code, reason=execution.error)
@@ -361,38 +356,23 @@ class TrialSequence:
 
 
 class _CancelWatcher:
-    """Cancels what runs as soon as the event is set, from a thread of its own."""
+    """Cancels a running execution as soon as the event is set, from a thread of its own."""
 
-    def __init__(self, cancel: threading.Event):
-        self._cancel = cancel
+    def __init__(self, cancel: threading.Event, running: Running):
         self._closed = threading.Event()
-        self._lock = threading.Lock()
-        self._running: list[Running] = []
-        threading.Thread(target=self._watch, name="cancel watcher", daemon=True).start()
+        self._cancel = cancel
+        self._thread = threading.Thread(target=self._watch, args=(running,), daemon=True)
+        self._thread.start()
 
-    def add(self, running: Running) -> None:
-        """Watch over an execution, from its start to its end."""
-        with self._lock:
-            self._running.append(running)
-        if self._cancel.is_set():
-            running.cancel()
-
-    def remove(self, running: Running) -> None:
-        """It has ended."""
-        with self._lock:
-            self._running.remove(running)
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
-
-    def _watch(self) -> None:
+    def _watch(self, running: Running) -> None:
         while not self._closed.is_set():
             if self._cancel.wait(0.02):
-                with self._lock:
-                    for running in self._running:
-                        running.cancel()
+                if not self._closed.is_set():
+                    running.cancel()
                 return
+
+    def close(self) -> None:
+        self._closed.set()
 
 
 def _stable_int(text: str) -> int:
