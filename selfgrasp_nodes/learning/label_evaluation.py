@@ -9,7 +9,6 @@ down) hold nothing by themselves and are left out.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -21,18 +20,17 @@ import numpy as np
 from selfgrasp_nodes.errors import ExecutionFailed
 from selfgrasp_nodes.labeling.options import LabelOptions
 from selfgrasp_nodes.labeling.rules import GraspRule
-from selfgrasp_nodes.learning.metrics import proportion
-from selfgrasp_nodes.types import Candidate, Observation, OutcomeCode, PhaseCode, Primitive, Trial
+from selfgrasp_nodes.learning.confusion import confusion
+from selfgrasp_nodes.learning.label_cases import THIN, VariedForce, thin_scene
+from selfgrasp_nodes.types import OutcomeCode, PhaseCode, Primitive, Trial
 
 if TYPE_CHECKING:
     from selfgrasp_nodes.orchestration.fast import FastLoop
-    from selfgrasp_nodes.policies.base import Policy
-    from selfgrasp_nodes.robots import GripperSpec, RobotSpec
-    from selfgrasp_nodes.simulation.scene import Scene
+    from selfgrasp_nodes.robots import GripperSpec
 
 POLICIES = ("random-roi", "antipodal", "random")
 BEST = "antipodal"
-KINDS = ("blocks", "thin")
+KINDS = ("blocks", *THIN)
 
 
 @dataclass(frozen=True)
@@ -100,95 +98,12 @@ class Job:
     seed: int
 
 
-def thin_scene(robot: RobotSpec, objects: int, seed: int) -> Scene:
-    """Boxes that stand on edge, hardly thicker than the closed gripper.
-
-    5 to 12 mm thicker where the gripper closes fully; 0.2 to 3 mm thicker than
-    its smallest opening where it does not. Friction and density are those of
-    the blocks.
-    """
-    from selfgrasp_nodes import geometry
-    from selfgrasp_nodes.simulation.objects import DENSITY_RANGE, FRICTION_RANGE, ObjectSpec
-    from selfgrasp_nodes.simulation.scene import Scene, SceneObject
-
-    rng = np.random.default_rng([seed, 11])
-    gripper = robot.arms[0].gripper
-    extra = (0.005, 0.012) if gripper.width_min < 0.005 else (0.0002, 0.003)
-    columns = math.ceil(math.sqrt(objects))
-    pitch = min(robot.workspace.size) / (columns + 0.5)
-    placed = []
-    for i in range(objects):
-        size = (
-            float(gripper.width_min + rng.uniform(*extra)),
-            float(rng.uniform(0.03, 0.06)),
-            float(rng.uniform(0.03, 0.05)),
-        )
-        color = tuple(float(c) for c in rng.uniform(0.25, 1.0, 3))
-        spec = ObjectSpec(
-            "cube",
-            size,
-            color,  # type: ignore[arg-type]
-            float(rng.uniform(*FRICTION_RANGE)),
-            float(rng.uniform(*DENSITY_RANGE)),
-        )
-        row, column = divmod(i, columns)
-        middle = (columns - 1) / 2
-        shift = rng.uniform(-0.01, 0.01, 2)
-        pose = geometry.transform(
-            (
-                (column - middle) * pitch + shift[0],
-                (row - middle) * pitch + shift[1],
-                size[2] / 2 + 0.0002,
-            ),
-            (0, 0, rng.uniform(0, np.pi)),
-        )
-        blank = SceneObject(spec, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
-        placed.append(blank.moved(pose))
-    return Scene(f"thin-{objects}-{seed}", tuple(placed))
-
-
 def without_force(trial: Trial, rule: GraspRule, gripper: GripperSpec) -> OutcomeCode:
     """The label that the same grasp would have got from a gripper that reports no force."""
     execution = trial.execution
     assert execution.trace is not None
     trace = replace(execution.trace, force=np.full(len(execution.trace.time), np.nan))
     return rule.label_grasp(replace(execution, trace=trace), gripper).code
-
-
-class VariedForce:
-    """A policy whose grasps close with any force that the gripper has.
-
-    Weak grasps slip, and a light squeeze must still be told from none.
-    """
-
-    def __init__(self, policy: Policy, robot: RobotSpec):
-        self._policy = policy
-        self._robot = robot
-        self.name = policy.name
-        self.required_views = policy.required_views
-        self.primitives = policy.primitives
-
-    def look_pose(self, observation: Observation, seed: int) -> tuple[str, np.ndarray] | None:
-        """None: a label does not depend on how well the region was seen."""
-        return None
-
-    def propose(
-        self,
-        observation: Observation,
-        rng_seed: int = 0,
-        max_candidates: int = 10,
-        primitives: Sequence[Primitive] = (Primitive.GRASP,),
-        avoid: Sequence[Candidate] = (),
-    ) -> list[Candidate]:
-        """As the policy does, with forces drawn evenly on a logarithmic scale."""
-        rng = np.random.default_rng([rng_seed, 13])
-        found = self._policy.propose(observation, rng_seed, max_candidates, primitives, avoid)
-        varied = []
-        for candidate in found:
-            gripper = self._robot.arm(candidate.arm).gripper
-            low, high = np.log(max(gripper.force_min, 1.0)), np.log(gripper.force_max)
-            varied.append(replace(candidate, max_force=float(np.exp(rng.uniform(low, high)))))
-        return varied
 
 
 _loops: dict[str, FastLoop] = {}
@@ -219,8 +134,10 @@ def run_job(job: Job) -> tuple[list[LabelledTry], str]:
 
     assert _config is not None
     loop = _loops[job.policy]
-    make = thin_scene if job.kind == "thin" else random_scene
-    scene = make(loop.robot, _config.objects, job.seed)
+    if job.kind in THIN:
+        scene = thin_scene(loop.robot, _config.objects, job.seed, job.kind)
+    else:
+        scene = random_scene(loop.robot, _config.objects, job.seed)
     limits = Limits(max_actions=_config.tries, max_no_change=0)
     try:
         done = loop.run(scene, job.seed, limits, [Primitive.GRASP])
@@ -341,33 +258,4 @@ def summarise_labels(tries: Sequence[LabelledTry]) -> dict[str, Any]:
         "with_force": {k: confusion([(t.held, t.code) for t in v]) for k, v in groups.items()},
         "without_force": {k: confusion([(t.held, t.blind) for t in v]) for k, v in groups.items()},
         "errors": [asdict(t) for t in tries if t.held != (t.code == OutcomeCode.SUCCESS.name)],
-    }
-
-
-def confusion(pairs: Sequence[tuple[bool, str]]) -> dict[str, Any]:
-    """Counts by truth and label, and precision and recall of "held" and "not held".
-
-    Args:
-        pairs: (truth, name of the label); only SUCCESS says "held".
-    """
-    success = OutcomeCode.SUCCESS.name
-    counts: dict[str, dict[str, int]] = {"held": {}, "not_held": {}}
-    for held, code in pairs:
-        row = counts["held" if held else "not_held"]
-        row[code] = row.get(code, 0) + 1
-    hits = counts["held"].get(success, 0)
-    alarms = counts["not_held"].get(success, 0)
-    full, empty = sum(counts["held"].values()), sum(counts["not_held"].values())
-    return {
-        "counts": counts,
-        "held": {
-            "count": full,
-            "precision": proportion(hits, hits + alarms).as_dict(),
-            "recall": proportion(hits, full).as_dict(),
-        },
-        "not_held": {
-            "count": empty,
-            "precision": proportion(empty - alarms, (empty - alarms) + (full - hits)).as_dict(),
-            "recall": proportion(empty - alarms, empty).as_dict(),
-        },
     }
