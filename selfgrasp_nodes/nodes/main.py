@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -135,6 +136,11 @@ def run(names: Sequence[str], ros_arguments: Sequence[str] = ()) -> int:
                 node.destroy_node()
         with contextlib.suppress(Exception):
             rclpy.shutdown()
+        # The participant, and its shared memory, go with the last reference to a node: the
+        # nodes' parts refer to each other, and the process ends without a collection.
+        node = executor = None
+        nodes.clear()
+        gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     return code
