@@ -14,7 +14,7 @@ from selfgrasp_nodes import doctor
 from selfgrasp_nodes.cli import check, shared_memory
 from selfgrasp_nodes.cli.domain import free_domain
 from selfgrasp_nodes.cli.main import build_parser
-from selfgrasp_nodes.doctor import Finding, Level
+from selfgrasp_nodes.doctor import Finding, Level, descriptions, libraries, machine, middleware
 from selfgrasp_nodes.paths import share_dir
 
 
@@ -33,27 +33,27 @@ def test_this_machine_is_fit(tmp_path):
 
 def test_a_broken_renderer_is_named(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "no_such_backend")
-    finding = doctor.graphics()
+    finding = machine.graphics()
     assert finding.level == Level.FAIL
     assert "no_such_backend" in finding.found and "libegl1" in finding.remedy
 
 
 def test_too_little_shared_memory_is_named(monkeypatch):
     monkeypatch.setattr(shared_memory, "PARTICIPANTS", 2**40)
-    finding = doctor.shared_memory()
+    finding = machine.shared_memory()
     assert finding.level == Level.WARN
     assert "over UDP" in finding.found
     assert "are needed" in finding.found and "--shm-size" in finding.remedy
 
 
 def test_no_shared_memory_at_all(tmp_path):
-    finding = doctor.shared_memory(tmp_path / "none")
+    finding = machine.shared_memory(tmp_path / "none")
     assert finding.level == Level.WARN and "0 MiB" in finding.found
 
 
 def test_a_missing_library_is_named(monkeypatch):
-    monkeypatch.setattr(doctor, "PACKAGES", (("no_such_module", "its-distribution"),))
-    (finding,) = doctor.packages() if not doctor.OPTIONAL else list(doctor.packages())[:1]
+    monkeypatch.setattr(libraries, "PACKAGES", (("no_such_module", "its-distribution"),))
+    (finding,) = libraries.packages() if not libraries.OPTIONAL else list(libraries.packages())[:1]
     assert finding.level == Level.FAIL
     assert "no_such_module" in finding.found and "its-distribution" in finding.remedy
 
@@ -76,7 +76,7 @@ def test_wrong_variables_are_named(monkeypatch, variable, value, level):
         "rmw_fastrtps_cpp",
     ):
         pytest.skip("another middleware than Fast DDS is in use")
-    bad = [f for f in doctor.ros() if f.level != Level.OK]
+    bad = [f for f in middleware.ros() if f.level != Level.OK]
     assert [f.level for f in bad] == [level]
     assert bad[0].remedy
 
@@ -85,12 +85,12 @@ def test_a_robot_with_a_wrong_file_is_named(tmp_path):
     text = (share_dir() / "config" / "robots" / "ur5_rg2.yaml").read_text()
     file = tmp_path / "mine.yaml"
     file.write_text(text.replace("urdf: urdf/ur5_rg2.urdf.xacro", "urdf: urdf/none.xacro"))
-    findings = by_name(doctor.description(str(file)))
+    findings = by_name(descriptions.description(str(file)))
     assert findings["description"].level == Level.OK
     assert findings["xacro and meshes"].level == Level.FAIL
     assert "none.xacro" in findings["xacro and meshes"].found
     file.write_text(text + "\nunknown_key: 3\n")
-    (only,) = doctor.description(str(file))
+    (only,) = descriptions.description(str(file))
     assert only.level == Level.FAIL and "unknown_key" in only.found
 
 
