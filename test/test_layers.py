@@ -15,7 +15,7 @@ GROUND = {"types", "errors", "geometry", "paths"}
 BELOW = {
     "robots": set(),
     "perception": {"robots"},
-    "policies": {"robots"},
+    "policies": {"robots", "perception.patches"},
     "motion": {"robots"},
     "labeling": {"robots", "perception.change"},
     "trials": {"robots"},
