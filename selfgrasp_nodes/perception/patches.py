@@ -75,6 +75,8 @@ def surface_height(
     left = np.arange(len(pixels))
     rows, cols = heightmap.height.shape
     for factor in (1, 3, 9):
+        if not len(left):
+            break
         steps = np.arange(-SURFACE_RADIUS, SURFACE_RADIUS + 1) * factor
         row = pixels[left, 0, None, None] + steps[:, None]
         col = pixels[left, 1, None, None] + steps[None, :]
