@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mcap.records import Schema
+from mcap_ros2.decoder import DecoderFactory
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from selfgrasp_nodes.errors import InvalidConfig, UnknownName
+from selfgrasp_nodes.errors import InvalidConfig, StorageError, UnknownName
 from selfgrasp_nodes.paths import PACKAGE, share_dir
 
 _STORES = {
@@ -77,6 +79,7 @@ class MessageTypes:
         name = distro or os.environ.get("ROS_DISTRO", "kilted")
         self.store: Typestore = get_typestore(_STORES.get(name, Stores.ROS2_KILTED))
         self._definitions: dict[str, tuple[str, str]] = {}
+        self._decoders: dict[str, Any] = {}
 
     def add(self, msgtype: str, text: str) -> None:
         """Add a type from its definition (nested types may follow, as in a bag)."""
@@ -116,3 +119,21 @@ class MessageTypes:
             text, _ = self.store.generate_msgdef(msgtype, ros_version=2)
             self._definitions[msgtype] = text, self.store.hash_rihs01(msgtype)
         return self._definitions[msgtype]
+
+    def decode(self, msgtype: str, raw: bytes) -> Any:
+        """A message as an object with the fields of its definition.
+
+        By ``mcap-ros2-support``: ``rosbags`` takes an empty sequence of doubles to be followed
+        by padding, which ROS 2 does not write, and so misreads a JointTrajectory with no efforts.
+
+        Raises:
+            StorageError: If the bytes do not fit the definition.
+        """
+        try:
+            if msgtype not in self._decoders:
+                text = self.definition(msgtype)[0].encode()
+                schema = Schema(data=text, encoding="ros2msg", id=1, name=msgtype)
+                self._decoders[msgtype] = DecoderFactory().decoder_for("cdr", schema)
+            return self._decoders[msgtype](raw)
+        except Exception as error:  # the library raises whatever its parser stumbles on
+            raise StorageError(f"a message of type {msgtype} is damaged: {error}") from error

@@ -44,8 +44,8 @@ class Message:
     types: MessageTypes
 
     def decode(self) -> Any:
-        """The message as an object with the fields of its definition."""
-        return self.types.store.deserialize_cdr(self.raw, self.msgtype)
+        """The message as an object; see :meth:`MessageTypes.decode`."""
+        return self.types.decode(self.msgtype, self.raw)
 
 
 class TrialReader:

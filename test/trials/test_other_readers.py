@@ -7,6 +7,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from trial_synthesis import JOINTS, OBSERVATION, STATIC, Synthesizer, feed, record
 
+from selfgrasp_nodes.errors import StorageError
 from selfgrasp_nodes.trials.bag import TrialBagWriter
 from selfgrasp_nodes.trials.message_types import MessageTypes
 from selfgrasp_nodes.trials.options import RecorderOptions
@@ -55,7 +56,7 @@ def test_bytes_from_rclpy_come_back_as_the_same_message(tmp_path):
     assert serialization.deserialize_message(message.raw, msgs.Image) == image
     decoded = message.decode()
     assert decoded.header.frame_id == "camera"
-    np.testing.assert_array_equal(decoded.data, np.arange(6))
+    np.testing.assert_array_equal(np.frombuffer(decoded.data, np.uint8), np.arange(6))
 
 
 def test_own_messages_from_rclpy_come_back_too(tmp_path):
@@ -97,3 +98,23 @@ def test_hashes_are_those_of_the_installation():
     if not compared:
         pytest.skip("no ROS 2 installation with type hashes in this environment")
     assert compared > 50
+
+
+def test_a_trajectory_without_efforts_is_read_right(tmp_path):
+    serialization = pytest.importorskip("rclpy.serialization", reason="rclpy is not installed")
+    msgs = pytest.importorskip("trajectory_msgs.msg")
+    point = msgs.JointTrajectoryPoint(positions=[1.0, 2.0])
+    point.time_from_start.sec, point.time_from_start.nanosec = 3, 7
+    trajectory = msgs.JointTrajectory(joint_names=["a", "b"], points=[point, point])
+    raw = serialization.serialize_message(trajectory)
+    decoded = MessageTypes().decode("trajectory_msgs/msg/JointTrajectory", raw)
+    assert list(decoded.joint_names) == ["a", "b"]
+    for item in decoded.points:
+        assert list(item.positions) == [1.0, 2.0]
+        assert len(item.velocities) == len(item.effort) == 0
+        assert (item.time_from_start.sec, item.time_from_start.nanosec) == (3, 7)
+
+
+def test_damaged_bytes_are_an_error_of_ours():
+    with pytest.raises(StorageError, match="damaged"):
+        MessageTypes().decode("sensor_msgs/msg/Image", b"\x00\x01\x00\x00\xff\xff")
