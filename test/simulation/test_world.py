@@ -211,6 +211,31 @@ def test_truth_says_what_is_held(robot, quiet):
     assert quiet.truth()[0].world_T_object[2, 3] < 0.08  # it fell: nothing else held it
 
 
+def test_two_objects_between_the_fingers_are_both_held(robot, quiet):
+    """As when blocks stand side by side: each finger touches another one."""
+    arm = robot.arms[0]
+    half = ObjectSpec("cube", (0.05, 0.025, 0.05))
+    blocks = tuple(SceneObject(half, (x, 0.0, 0.0255), (1.0, 0.0, 0.0, 0.0)) for x in (-0.1, 0.1))
+    quiet.reset(Scene("two", (*blocks, block())), 0)
+    quiet.set_arm("arm", arm.ready, 0.07)
+    tool = quiet.data.body("tool0")
+    side = tool.xmat.reshape(3, 3)[:, 1]
+    place = tool.xpos + np.array([0, 0, -kinematics.tcp_distance(arm.gripper, 0.05)])
+    for name, shift in (("object_00", -0.0126), ("object_01", 0.0126)):
+        start = int(quiet.model.joint(name).qposadr[0])
+        quiet.data.qpos[start : start + 3] = place + shift * side
+        quiet.data.qpos[start + 3 : start + 7] = tool.xquat
+    quiet.model.opt.gravity[:] = 0
+    quiet.command_gripper("arm", 0.0, 30)
+    quiet.step(300)
+    quiet.model.opt.gravity[:] = (0, 0, -9.81)
+    quiet.step(500)
+    assert [truth.held_by for truth in quiet.truth()] == ["arm", "arm", ""]
+    quiet.command_gripper("arm", 0.11, 20)
+    quiet.step(500)
+    assert [truth.held_by for truth in quiet.truth()] == ["", "", ""]
+
+
 def test_a_removed_object_is_gone_and_what_lay_on_it_falls(robot, quiet):
     quiet.reset(Scene("stack", (block(0.0255), block(0.0765))), 0)
     quiet.step(1000)  # long enough to sleep
