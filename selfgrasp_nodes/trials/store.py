@@ -39,6 +39,7 @@ KIND = "selfgrasp tries"
 Key = tuple[str, int, int]
 
 _QUOTED = ", ".join(f'"{name}"' for name in COLUMNS)
+_INSERT = f"{{}} INTO tries ({_QUOTED}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE runs (run TEXT PRIMARY KEY, meta TEXT NOT NULL);
@@ -148,11 +149,30 @@ class TrialStore:
             rows.append(to_row(stored))
         return self._insert(rows, known)
 
-    def finish_episode(self, run: str, episode: int, tries: int, ended: str) -> None:
-        """Note that an episode is complete, and why it ended."""
-        with _readable(self.path):
+    def add_episode(
+        self,
+        run: str,
+        episode: int,
+        rows: Sequence[tuple[Any, ...]],
+        labelled: int,
+        ended: str,
+    ) -> None:
+        """Add a finished episode with all its tries, or nothing of it.
+
+        Args:
+            run: That it belongs to.
+            episode: Its number.
+            rows: Of its tries, as ``store_record.to_row`` makes them.
+            labelled: How many tries have a label.
+            ended: Why it ended.
+
+        Raises:
+            StorageError: If it is there already, or the file cannot be written.
+        """
+        with self._transaction():
+            self._connection.executemany(_INSERT.format("INSERT"), rows)
             self._connection.execute(
-                "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?)", (run, episode, tries, ended)
+                "INSERT INTO episodes VALUES (?, ?, ?, ?)", (run, episode, labelled, ended)
             )
 
     def set_run(self, run: str, meta: dict[str, Any]) -> None:
@@ -276,7 +296,7 @@ class TrialStore:
         return found
 
     def episodes(self, run: str) -> dict[int, int]:
-        """Tries of each finished episode of a run, by its number."""
+        """Labelled tries of each finished episode of a run, by its number."""
         with _readable(self.path):
             cursor = self._connection.execute(
                 "SELECT episode, tries FROM episodes WHERE run = ? ORDER BY episode", (run,)
@@ -359,14 +379,18 @@ class TrialStore:
         verbs = {"refuse": "INSERT", "keep": "INSERT OR IGNORE"}
         if known not in verbs:
             raise UnknownName("treatment of known keys", known, verbs)
-        marks = ", ".join("?" * len(COLUMNS))
-        with _readable(self.path):
+        with self._transaction():
             before = self._connection.total_changes
+            self._connection.executemany(_INSERT.format(verbs[known]), rows)
+            return self._connection.total_changes - before
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing; a key that is there already is refused."""
+        with _readable(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(
-                    f"{verbs[known]} INTO tries ({_QUOTED}) VALUES ({marks})", rows
-                )
+                yield
                 self._connection.execute("COMMIT")
             except BaseException as error:
                 self._connection.execute("ROLLBACK")
@@ -376,7 +400,6 @@ class TrialStore:
                         "(run, episode, try) is stored once"
                     ) from error
                 raise
-            return self._connection.total_changes - before
 
     def _select(self, what: str, where: str, values: Sequence[Any]) -> Iterator[sqlite3.Row]:
         condition = f" WHERE {where}" if where else ""

@@ -19,6 +19,7 @@ from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.simulation.scenes import random_scene
 from selfgrasp_nodes.simulation.world import World
 from selfgrasp_nodes.trials.store import TrialStore
+from selfgrasp_nodes.trials.store_record import to_row
 
 LIMIT = 40_000  # bytes a try
 
@@ -156,10 +157,13 @@ def test_merge(tmp_path, rendered) -> None:
         filled(tmp_path / "b.store", rendered, run="run-2") as b,
     ):
         b.set_run("run-2", {"seed": 2})
-        b.finish_episode("run-2", 0, 4, "empty")
-        assert a.merge(b) == 12 and len(a) == 24
-        assert a.merge(b) == 0 and len(a) == 24, "twice is once"
-        assert a.runs() == {"run-2": {"seed": 2}} and a.episodes("run-2") == {0: 4}
+        rows = [to_row(stored(8, k, *pictures[k], run="run-2")) for k in range(4)]
+        b.add_episode("run-2", 8, rows, 4, "empty")
+        with pytest.raises(StorageError, match="stored once"):
+            b.add_episode("run-2", 8, rows, 4, "empty")
+        assert a.merge(b) == 16 and len(a) == 28
+        assert a.merge(b) == 0 and len(a) == 28, "twice is once"
+        assert a.runs() == {"run-2": {"seed": 2}} and a.episodes("run-2") == {8: 4}
         with pytest.raises(StorageError, match="begun with other seed"):
             a.set_run("run-2", {"seed": 3})
         other = PatchGeometry(sizes.patch_side / 2, sizes.crop_side, sizes.crop_pixels)

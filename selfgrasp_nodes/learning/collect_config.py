@@ -1,0 +1,214 @@
+"""What a collection is made of: recipe of the scenes, robot, policy, objects, seed."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.labeling.options import load_options
+from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.policies.registry import check_name
+from selfgrasp_nodes.robots import RobotSpec, Spec, config_digest, load_robot
+from selfgrasp_nodes.robots.patch import PatchGeometry
+from selfgrasp_nodes.simulation.object_sets import load_object_set
+
+PACKAGES = ("selfgrasp", "mujoco", "numpy", "scipy", "opencv-python-headless", "pin", "coacd")
+
+
+class Recipe(Spec):
+    """How an episode's scene is laid out and when the episode ends.
+
+    What a try holds at the end of its lift leaves the table, and comes back only
+    with another episode; an episode begins with a clutter that was newly dropped.
+
+    Attributes:
+        objects: Least and largest number of objects dropped, each as likely.
+        tries: An episode ends after so many.
+        keep: It ends when so many objects are left.
+        no_change: It ends after so many tries in a row that changed nothing.
+    """
+
+    objects: tuple[Annotated[int, Field(ge=1, le=40)], Annotated[int, Field(ge=1, le=40)]]
+    tries: Annotated[int, Field(ge=1, le=200)] = 12
+    keep: Annotated[int, Field(ge=0, le=40)] = 1
+    no_change: Annotated[int, Field(ge=0, le=200)] = 10
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Recipe:
+        if not self.keep < self.objects[0] <= self.objects[1]:
+            raise ValueError("objects must be least, largest; and keep less than the least")
+        return self
+
+
+class RepeatNoise(Spec):
+    """What differs between repetitions of one try, and no camera sees.
+
+    Attributes:
+        position: Standard deviation of the grasp's position, each axis [m].
+        angle: Of its angle [rad].
+    """
+
+    position: Annotated[float, Field(ge=0, le=0.02)] = 0.002
+    angle: Annotated[float, Field(ge=0, le=0.5)] = 0.035
+
+
+class CollectFile(Spec):
+    """The content of ``config/collect.yaml``."""
+
+    recipes: dict[str, Recipe]
+    repeat: RepeatNoise = RepeatNoise()
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """One run of collection. Equal values, seed included, give equal episodes.
+
+    Attributes:
+        robot: Name or file of the robot.
+        policy: Name of the policy.
+        objects: Name of the object set (see ``simulation.object_sets``).
+        seed: Of everything.
+        stage: 0 for random tries, k for stage k.
+        run: Id of the run; made of the others where empty.
+        parameters: Of the policy.
+        recipes: File with the recipes; ``config/collect.yaml`` where None.
+        sets: File with the object sets; the gripper's where None.
+    """
+
+    robot: str = "baxter"
+    policy: str = "random-roi"
+    objects: str = "train_base"
+    seed: int = 1
+    stage: int = 0
+    run: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Path | None = None
+    sets: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+            InvalidConfig: With the range.
+            UnknownName: If there is no such policy.
+        """
+        for name, low, high in (("seed", 0, 2**31), ("stage", 0, 1000)):
+            if not low <= getattr(self, name) <= high:
+                raise InvalidConfig(f"{name} must lie in {low}..{high}, not {getattr(self, name)}")
+        check_name(self.policy)
+        if not self.run:
+            robot = Path(self.robot).stem
+            name = f"{robot}-{self.policy}-{self.objects}-stage{self.stage}-seed{self.seed}"
+            object.__setattr__(self, "run", name)
+
+    def file(self) -> CollectFile:
+        """The recipes' file.
+
+        Raises:
+            InvalidConfig: If it is missing or wrong.
+        """
+        return load_recipes(self.recipes)
+
+    def recipe(self, robot: RobotSpec) -> Recipe:
+        """The recipe of a robot.
+
+        Raises:
+            InvalidConfig: If the file has none for it.
+        """
+        recipes = self.file().recipes
+        if robot.name not in recipes:
+            raise InvalidConfig(
+                f"no scene recipe for robot {robot.name!r} in {self.recipes or recipes_file()}; "
+                f"there are: {', '.join(sorted(recipes))}"
+            )
+        return recipes[robot.name]
+
+
+def recipes_file() -> Path:
+    """The file that ships."""
+    return share_dir() / "config" / "collect.yaml"
+
+
+def load_recipes(file: Path | None = None) -> CollectFile:
+    """Read the recipes.
+
+    Raises:
+        InvalidConfig: If the file is missing, no YAML, or holds a wrong value.
+    """
+    path = file or recipes_file()
+    try:
+        return CollectFile.model_validate(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise InvalidConfig(f"{path} holds no valid recipes:\n" + "\n".join(lines)) from error
+
+
+def patch_geometry(robot: RobotSpec) -> PatchGeometry:
+    """The geometry of a robot's patches, the same for all its arms.
+
+    Raises:
+        InvalidConfig: If its grippers differ in size.
+    """
+    found = {PatchGeometry.of(arm.gripper) for arm in robot.arms}
+    if len(found) > 1:
+        raise InvalidConfig(
+            f"the grippers of {robot.name} differ in size, and so would their patches; collect "
+            "with one arm at a time, each into a store of its own"
+        )
+    return found.pop()
+
+
+def run_meta(config: CollectConfig) -> dict[str, Any]:
+    """What a run's tries depend on, for the store; all but the number of workers.
+
+    Raises:
+        InvalidConfig: If a file that the run needs is wrong.
+        UnknownName: If robot or object set do not exist.
+    """
+    robot = load_robot(config.robot)
+    recipe = config.recipe(robot)
+    objects = load_object_set(config.objects, robot, config.sets)
+    return {
+        "robot": robot.name,
+        "robot_digest": config_digest(robot),
+        "gripper": robot.arms[0].gripper.name,
+        "policy": config.policy,
+        "parameters": dict(config.parameters),
+        "stage": config.stage,
+        "seed": config.seed,
+        "objects": objects.name,
+        "objects_digest": objects.digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_digest": digest(recipe),
+        "label_rule": load_options().grasp.version,
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def digest(spec: Spec) -> str:
+    """Short SHA-256 of a description's values."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
