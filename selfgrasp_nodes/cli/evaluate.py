@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from selfgrasp_nodes.learning.evaluation import Evaluation
+    from selfgrasp_nodes.learning.metrics import RunResult
 
 HELP = "evaluate policies in the fast simulator loop"
+RATIOS = ("grasp_success", "action_efficiency")
+"""Measures that stand over all runs and over completed ones."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -43,43 +56,127 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--friction-scale", type=float, default=1.0, help="factor on all friction")
     parser.add_argument("--max-actions", type=int, default=0, help="most tries a run; 0: no limit")
     parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--json", type=Path, help="write the result there")
+    parser.add_argument(
+        "--json", type=Path, help="write the result there: after each run what is done so far"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the file of --json: runs that it holds are not repeated",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate each policy and print one table."""
+    """Evaluate each policy and print one table; 130 where Ctrl-C ended it early."""
     from rich.console import Console
 
-    from selfgrasp_nodes.learning.evaluation import EvaluationConfig
+    from selfgrasp_nodes.learning.evaluation import Evaluation, EvaluationConfig
 
     console = Console()
-    summaries = []
-    for policy in args.policy or ["antipodal"]:
-        config = EvaluationConfig(
-            robot=args.robot,
-            policy=policy,
-            runs=args.runs,
-            objects=args.objects,
-            seed=args.seed,
-            scenes=args.scenes,
-            kinds=tuple(kind.strip() for kind in args.kinds.split(",") if kind.strip()),
-            meshes=args.meshes,
-            friction_scale=args.friction_scale,
-            max_actions=args.max_actions,
-            workers=args.workers,
+    results = Results(args.json, args.resume)
+    evaluations = [
+        Evaluation(config, results.reports.get(config.policy))
+        for config in (
+            EvaluationConfig(
+                robot=args.robot,
+                policy=policy,
+                runs=args.runs,
+                objects=args.objects,
+                seed=args.seed,
+                scenes=args.scenes,
+                kinds=tuple(kind.strip() for kind in args.kinds.split(",") if kind.strip()),
+                meshes=args.meshes,
+                friction_scale=args.friction_scale,
+                max_actions=args.max_actions,
+                workers=args.workers,
+            )
+            for policy in dict.fromkeys(args.policy or ["antipodal"])
         )
-        summaries.append(_with_progress(config, console))
-        if args.json:
-            content = summaries[0] if len(summaries) == 1 else {"policies": summaries}
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(content, indent=1))
-    # A table of nine columns is unreadable in 80: let it wrap at the terminal's edge instead.
-    Console(width=max(console.width, 130)).print(_table(summaries))
-    return 0
+    ]
+    interrupted = False
+    try:
+        for evaluation in evaluations:
+            _with_progress(evaluation, results, console)
+    except KeyboardInterrupt:
+        interrupted = True
+    # A table of eleven columns is unreadable in 80: let it wrap at the terminal's edge instead.
+    reports = list(results.reports.values())
+    if reports:
+        Console(width=max(console.width, 140)).print(_table(reports))
+    for report in reports:
+        for entry in report["each_run"]:
+            if entry["message"]:
+                where = f"{report['policy']}, seed {entry['seed']} {entry['scene']}".rstrip()
+                console.print(f"failed: {where}: {entry['message']}", style="yellow")
+    if not interrupted:
+        return 0
+    done = sum(len(evaluation.results) for evaluation in evaluations)
+    left = sum(len(evaluation.jobs) for evaluation in evaluations) - done
+    how = (
+        f"the same command with --resume goes on with {args.json}"
+        if args.json
+        else "with --json FILE it could be gone on with (--resume)"
+    )
+    console.print(f"interrupted: {done} runs are done, {left} are left; {how}")
+    return 130
 
 
-def _with_progress(config: object, console: object) -> dict:
+class Results:
+    """The reports by policy, and the file that keeps them.
+
+    Attributes:
+        reports: By policy, in the order of the file.
+    """
+
+    def __init__(self, file: Path | None, resume: bool):
+        """Read what is to be gone on with.
+
+        Raises:
+            InvalidConfig: If that file is missing where it is asked for, or no
+                result of an evaluation.
+        """
+        from selfgrasp_nodes.errors import InvalidConfig
+
+        self.reports: dict[str, dict[str, Any]] = {}
+        self._file = file
+        self._put = -math.inf
+        if not resume:
+            return
+        if file is None:
+            raise InvalidConfig("--resume goes on with a file: name it with --json FILE")
+        if not file.exists():
+            return
+        try:
+            content = json.loads(file.read_text())
+            for report in content.get("policies", [content]):
+                self.reports[report["policy"]] = report
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidConfig(f"{file} is no result of an evaluation: {error!r}") from error
+
+    def put(self, make_report: Callable[[], dict[str, Any]], min_age: float = 0.0) -> None:
+        """Take a policy's report, and write all of them where a file was named.
+
+        Args:
+            make_report: Makes it.
+            min_age: Do nothing where the last one is younger [s].
+        """
+        if time.monotonic() - self._put < min_age:
+            return
+        report = make_report()
+        self.reports[report["policy"]] = report
+        self._put = time.monotonic()
+        if self._file is None:
+            return
+        every = list(self.reports.values())
+        content = every[0] if len(every) == 1 else {"policies": every}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        part = self._file.with_name(self._file.name + ".part")
+        part.write_text(json.dumps(content, indent=1))
+        part.replace(self._file)  # whoever reads it, or ends this, finds a whole file
+
+
+def _with_progress(evaluation: Evaluation, results: Results, console: Console) -> None:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -89,10 +186,6 @@ def _with_progress(config: object, console: object) -> dict:
         TimeRemainingColumn,
     )
 
-    from selfgrasp_nodes.learning.evaluation import EvaluationConfig, evaluate
-    from selfgrasp_nodes.learning.metrics import RunResult
-
-    assert isinstance(config, EvaluationConfig)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,49 +194,49 @@ def _with_progress(config: object, console: object) -> dict:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as progress:  # type: ignore[arg-type]
-        task = progress.add_task(config.policy, total=None, note="")
-        tally = {"cleared": 0, "objects": 0, "tries": 0}
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(evaluation.config.policy, total=len(evaluation.jobs), note="")
 
-        def on_run(result: RunResult, done: int, total: int) -> None:
-            tally["cleared"] += result.cleared
-            tally["objects"] += result.objects
-            tally["tries"] += result.actions
-            note = f"{tally['cleared']}/{tally['objects']} cleared in {tally['tries']} tries"
-            progress.update(task, completed=done, total=total, note=note)
+        def show(result: RunResult | None = None) -> None:
+            done = list(evaluation.results.values())
+            cleared, objects = sum(r.cleared for r in done), sum(r.objects for r in done)
+            note = f"{cleared}/{objects} cleared in {sum(r.actions for r in done)} tries"
+            progress.update(task, completed=len(done), note=note)
+            results.put(evaluation.report, min_age=2.0)
 
-        return evaluate(config, on_run)
+        show()
+        try:
+            evaluation.run(show)
+        finally:
+            results.put(evaluation.report)
 
 
-def _table(summaries: list[dict]) -> object:
+def _table(reports: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    first = summaries[0]
+    first = reports[0]
     table = Table(
         title=f"{first['robot']}, {first['scenes']}, seeds {first['seeds'][0]}-"
         f"{first['seeds'][1]}, friction x {first['friction_scale']}",
         caption="per cent with 95 % intervals; in brackets below: over completed runs alone",
     )
-    for heading in (
-        "policy",
-        "completion",
-        "grasp success",
-        "action efficiency",
-        "runs",
-        "tries",
-        "label errors",
-        "left table",
-        "wall [s]",
-    ):
+    for heading in ("policy", "completion", "grasp success", "action efficiency"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("runs", "ended by", "10 without success"):
         table.add_column(heading)
-    for s in summaries:
+    for heading in ("tries", "label errors", "left table", "wall [s]"):
+        table.add_column(heading, justify="right")
+    for s in reports:
         done = s["completed_runs"]
+        missing = "" if s["runs"] == s["runs_wanted"] else f"\nof {s['runs_wanted']}"
+        ended = (f"{name.replace('_', ' ')}: {n}" for name, n in s["stop_reasons"].items())
         table.add_row(
             s["policy"],
             _percent(s["completion"]),
-            f"{_percent(s['grasp_success'])}\n({_percent(done['grasp_success'])})",
-            f"{_percent(s['action_efficiency'])}\n({_percent(done['action_efficiency'])})",
-            str(s["runs"]),
+            *(f"{_percent(s[k])}\n({_percent(done[k])})" for k in RATIOS),
+            f"{s['runs']}{missing}",
+            "\n".join(ended),
+            str(s["ten_without_success"]),
             str(s["tries"]),
             str(s["label_errors"]),
             str(s["left_workspace"]),
@@ -152,8 +245,8 @@ def _table(summaries: list[dict]) -> object:
     return table
 
 
-def _percent(estimate: dict) -> str:
-    if estimate["value"] is None:
+def _percent(estimate: dict[str, float | None]) -> str:
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    if value is None or low is None or high is None:
         return "-"
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{100 * value:.1f}\n[{100 * low:.1f}, {100 * high:.1f}]"

@@ -8,15 +8,14 @@ give the same scenes whatever the number of workers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
-from selfgrasp_nodes.learning.metrics import RunResult, summarise
-from selfgrasp_nodes.learning.workers import pool as worker_pool
+from selfgrasp_nodes.learning.metrics import FAILED, RunResult, summarise
+from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.registry import ORACLE, policy_names
 from selfgrasp_nodes.types import Primitive
 
@@ -105,56 +104,118 @@ def jobs(config: EvaluationConfig) -> list[Job]:
     return [Job(i, seed) for i in range(len(load_scenes(config.scenes))) for seed in seeds]
 
 
-def evaluate(
-    config: EvaluationConfig, on_run: Callable[[RunResult, int, int], None] | None = None
-) -> dict[str, object]:
-    """Run a protocol and summarise it.
+class Evaluation:
+    """The runs of a protocol, begun, interrupted, and gone on with.
 
-    Args:
-        config: What to run.
-        on_run: Called after each run with its result, the number of runs done
-            and their total.
-
-    Returns:
-        The summary of :func:`metrics.summarise` with policy, robot, seeds, wall
-        time, and each run's counts; per scene as well for a scene file.
+    Attributes:
+        config: What is run.
+        jobs: The runs, in order.
+        results: Of those that are done.
     """
-    todo = jobs(config)
-    start = time.monotonic()
-    results: dict[Job, RunResult] = {}
 
-    def done(job: Job, result: RunResult) -> None:
-        results[job] = result
-        if on_run is not None:
-            on_run(result, len(results), len(todo))
+    def __init__(self, config: EvaluationConfig, report: Mapping[str, Any] | None = None):
+        """Lay the runs out.
 
-    if config.workers <= 1:
-        _initialise(config)
-        for job in todo:
-            done(job, _run(job))
-    else:
-        with worker_pool(config.workers, _initialise, config) as pool:
-            futures = {pool.submit(_run, job): job for job in todo}
-            try:
-                for future in as_completed(futures):
-                    done(futures[future], future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    ordered = [results[job] for job in todo]
-    return {
-        "policy": config.policy,
-        "robot": config.robot,
-        "seeds": [config.seed, config.seed + config.runs - 1],
-        "scenes": str(config.scenes) if config.scenes else f"{config.objects} random objects",
-        "kinds": list(config.kinds),
-        "meshes": config.meshes,
-        "friction_scale": config.friction_scale,
-        **summarise(ordered),
-        "wall_time": time.monotonic() - start,
-        **_by_scene(config, ordered),
-        "each_run": [vars(result) | {"completed": result.completed} for result in ordered],
-    }
+        Args:
+            config: What to run.
+            report: Of an earlier evaluation (:meth:`report`); its runs are not repeated.
+
+        Raises:
+            InvalidConfig: If the report is of another configuration.
+            InvalidScene: If the scene file is wrong.
+        """
+        self.config = config
+        self.jobs = jobs(config)
+        self.results: dict[Job, RunResult] = {}
+        self._digest = _digest(config)
+        self._seconds = 0.0
+        if report is not None:
+            self._take_over(report)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all runs are done."""
+        return len(self.results) == len(self.jobs)
+
+    def run(self, on_run: Callable[[RunResult], None] | None = None) -> None:
+        """Run what is not done yet; what is done survives an interruption.
+
+        Args:
+            on_run: Called with the result of each run, when it is among the results.
+        """
+        start, before = time.monotonic(), self._seconds
+        todo = [job for job in self.jobs if job not in self.results]
+        if not todo:
+            return
+        for job, done in run_jobs(todo, run_job, self.config.workers, _initialise, self.config):
+            result = self._died(job, done) if isinstance(done, WorkerDied) else done
+            self.results[job] = result
+            self._seconds = before + time.monotonic() - start
+            if on_run is not None:
+                on_run(result)
+
+    def report(self) -> dict[str, Any]:
+        """All that is to be said about the runs that are done.
+
+        Returns:
+            The summary of :func:`metrics.summarise` with policy, robot, seeds, wall
+            time, and each run's counts; per scene as well for a scene file.
+        """
+        config = self.config
+        ordered = [self.results[job] for job in self.jobs if job in self.results]
+        scenes = str(config.scenes) if config.scenes else f"{config.objects} random objects"
+        return {
+            "policy": config.policy,
+            "robot": config.robot,
+            "seeds": [config.seed, config.seed + config.runs - 1],
+            "scenes": scenes,
+            "kinds": list(config.kinds),
+            "meshes": config.meshes,
+            "friction_scale": config.friction_scale,
+            **summarise(ordered),
+            "runs_wanted": len(self.jobs),
+            "wall_time": self._seconds,
+            **_by_scene(config, ordered),
+            "configuration": self._digest,
+            "each_run": [vars(result) | {"completed": result.completed} for result in ordered],
+        }
+
+    def _take_over(self, report: Mapping[str, Any]) -> None:
+        if report.get("configuration") != self._digest:
+            raise InvalidConfig(
+                f"the runs of {self.config.policy!r} that are there were made with another "
+                "configuration (robot, objects, limits, or a file that they depend on): give "
+                "that one, or write to another file"
+            )
+        known = {field.name for field in fields(RunResult)}
+        for entry in report["each_run"]:
+            result = RunResult(**{name: entry[name] for name in known & entry.keys()})
+            job = Job(result.index, result.seed)
+            if job in self.jobs:
+                self.results[job] = result
+        self._seconds = float(report["wall_time"])
+
+    def _died(self, job: Job, error: WorkerDied) -> RunResult:
+        """A run without results; a scene that kills its process is not built again here."""
+        objects, name = self.config.objects, ""
+        if self.config.scenes is not None:
+            from selfgrasp_nodes.simulation.scenes import load_scenes
+
+            scene = load_scenes(self.config.scenes)[job.scene]
+            objects, name = len(scene.objects), scene.name
+        counts = RunResult(job.seed, name, objects, 0, 0, 0, 0, 0)
+        return replace(counts, stop_reason=FAILED, message=str(error), index=job.scene)
+
+
+def _digest(config: EvaluationConfig) -> str:
+    """Of all that a run's result depends on: not how many runs, and in how many processes."""
+    from selfgrasp_nodes.labeling.options import load_options as label_options
+    from selfgrasp_nodes.motion.options import load_options as motion_options
+    from selfgrasp_nodes.robots import config_digest, load_robot
+
+    free = replace(config, runs=1, seed=0, workers=1, scenes=None)
+    scenes = config.scenes.read_bytes() if config.scenes is not None else b""
+    return config_digest(load_robot(config.robot), motion_options(), label_options(), free, scenes)
 
 
 def _by_scene(config: EvaluationConfig, results: Sequence[RunResult]) -> dict[str, object]:
@@ -183,8 +244,9 @@ def _initialise(config: EvaluationConfig) -> None:
     _loop = FastLoop(load_robot(config.robot), config.policy, friction_scale=config.friction_scale)
 
 
-def _run(job: Job) -> RunResult:
+def run_job(job: Job) -> RunResult:
     """One run in this process."""
+    from selfgrasp_nodes.orchestration.fast import RunFailed
     from selfgrasp_nodes.orchestration.sequence import Limits
     from selfgrasp_nodes.simulation.meshes import mesh_source
     from selfgrasp_nodes.simulation.scenes import load_scenes, perturbed, random_scene
@@ -203,10 +265,14 @@ def _run(job: Job) -> RunResult:
         max_no_change=_config.max_no_change,
         max_cleared=len(scene.objects),
     )
-    return _counts(_loop.run(scene, job.seed, limits), scene, job.seed)
+    try:
+        run, message = _loop.run(scene, job.seed, limits), ""
+    except RunFailed as error:
+        run, message = error.run, str(error)
+    return _counts(run, scene, job, message)
 
 
-def _counts(run: FastRun, scene: Scene, seed: int) -> RunResult:
+def _counts(run: FastRun, scene: Scene, job: Job, message: str) -> RunResult:
     """One run's counts; a grasp's truth is what it held at the end of its lift."""
     grasps = [
         (trial.outcome.success, bool(held))
@@ -214,7 +280,7 @@ def _counts(run: FastRun, scene: Scene, seed: int) -> RunResult:
         if trial.candidate.primitive == Primitive.GRASP
     ]
     return RunResult(
-        seed=seed,
+        seed=job.seed,
         scene=scene.name,
         objects=run.objects,
         cleared=run.cleared,
@@ -223,7 +289,9 @@ def _counts(run: FastRun, scene: Scene, seed: int) -> RunResult:
         grasps=len(grasps),
         grasp_successes=sum(truth for _, truth in grasps),
         label_errors=sum(label != truth for label, truth in grasps),
-        stop_reason=run.stop_reason.value if run.stop_reason else "",
+        stop_reason=FAILED if message or not run.stop_reason else run.stop_reason.name.lower(),
         longest_no_success=run.longest_no_success,
         seconds=run.seconds,
+        index=job.scene,
+        message=message,
     )

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfgrasp_nodes.errors import ExecutionFailed
 from selfgrasp_nodes.labeling.options import LabelOptions
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.learning.confusion import confusion
 from selfgrasp_nodes.learning.label_cases import THIN, VariedForce, thin_scene
+from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.types import OutcomeCode, PhaseCode, Primitive, Trial
 
 if TYPE_CHECKING:
@@ -129,6 +128,7 @@ def initialise(config: LabelConfig) -> None:
 
 def run_job(job: Job) -> tuple[list[LabelledTry], str]:
     """The labelled tries on one scene, and the error that ended them early, if any."""
+    from selfgrasp_nodes.orchestration.fast import RunFailed
     from selfgrasp_nodes.orchestration.sequence import Limits
     from selfgrasp_nodes.simulation.scenes import random_scene
 
@@ -139,10 +139,12 @@ def run_job(job: Job) -> tuple[list[LabelledTry], str]:
     else:
         scene = random_scene(loop.robot, _config.objects, job.seed)
     limits = Limits(max_actions=_config.tries, max_no_change=0)
+    broken = ""
     try:
         done = loop.run(scene, job.seed, limits, [Primitive.GRASP])
-    except ExecutionFailed as error:  # the physics of this scene broke down
-        return [], f"{job.kind}, {job.policy}, seed {job.seed}: {error}"
+    except RunFailed as error:  # the physics of this scene broke down
+        done = error.run
+        broken = f"{job.kind}, {job.policy}, seed {job.seed}, after {len(done.trials)}: {error}"
     rule = GraspRule()
     tries = []
     for trial, held in zip(done.trials, done.held, strict=True):
@@ -165,7 +167,7 @@ def run_job(job: Job) -> tuple[list[LabelledTry], str]:
                 outcome.reason,
             )
         )
-    return tries, ""
+    return tries, broken
 
 
 def jobs(config: LabelConfig, enough_held: Callable[[], bool]) -> Iterator[Job]:
@@ -212,12 +214,10 @@ def evaluate_labels(
             on_progress(count(True), count(False))
 
     todo = jobs(config, lambda: count(True) >= config.held)
-    if config.workers <= 1:
-        initialise(config)
-        while not enough():
-            take(run_job(next(todo)))
-    else:
-        _in_processes(config, todo, take, enough)
+    for job, result in run_jobs(todo, run_job, config.workers, initialise, config):
+        take(([], f"{job}: {result}") if isinstance(result, WorkerDied) else result)
+        if enough():
+            break
     return {
         "robot": config.robot,
         "config": asdict(config),
@@ -227,26 +227,6 @@ def evaluate_labels(
         "broken_scenes": broken,
         "tries": [asdict(t) for t in tries],
     }
-
-
-def _in_processes(
-    config: LabelConfig,
-    todo: Iterator[Job],
-    take: Callable[[tuple[list[LabelledTry], str]], None],
-    enough: Callable[[], bool],
-) -> None:
-    from selfgrasp_nodes.learning.workers import pool
-
-    with pool(config.workers, initialise, config) as workers:
-        running: set[Future[tuple[list[LabelledTry], str]]] = set()
-        while not enough():
-            while len(running) < config.workers + 1:
-                running.add(workers.submit(run_job, next(todo)))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                take(future.result())
-        for future in running:
-            future.cancel()
 
 
 def summarise_labels(tries: Sequence[LabelledTry]) -> dict[str, Any]:

@@ -9,11 +9,15 @@ them, since leaving out what failed flatters.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+FAILED = "failed"
+"""The stop reason of a run that broke down."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,12 @@ class RunResult:
         grasps: Grasp tries.
         grasp_successes: Grasps that held an object at the end of the lift.
         label_errors: Grasps whose sensor label disagrees with the truth.
-        stop_reason: Why it ended.
+        stop_reason: Why it ended; :data:`FAILED` where the simulation or its
+            process broke down, which counts as not completed.
         longest_no_success: Most tries in a row without a successful grasp.
         seconds: Wall time.
+        index: Of its scene in the scene file; -1 for a random one.
+        message: What broke down.
     """
 
     seed: int
@@ -68,11 +75,13 @@ class RunResult:
     stop_reason: str = ""
     longest_no_success: int = 0
     seconds: float = 0.0
+    index: int = -1
+    message: str = ""
 
     @property
     def completed(self) -> bool:
         """Whether every object was cleared."""
-        return self.cleared >= self.objects
+        return self.stop_reason != FAILED and self.cleared >= self.objects
 
 
 def proportion(successes: int, count: int) -> Estimate:
@@ -95,11 +104,15 @@ def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:
 
 
 def summarise(runs: Sequence[RunResult]) -> dict[str, object]:
-    """Completion, grasp success and action efficiency over all and completed runs."""
+    """Completion, grasp success and action efficiency over all and completed runs.
+
+    A run without a grasp has no grasp success and is left out of that mean; one
+    that cleared nothing of what there was has an efficiency of 0, tries or none.
+    """
 
     def ratios(chosen: Sequence[RunResult]) -> dict[str, object]:
         grasp = [r.grasp_successes / r.grasps if r.grasps else float("nan") for r in chosen]
-        efficiency = [r.cleared / r.actions if r.actions else float("nan") for r in chosen]
+        efficiency = [r.cleared / max(r.actions, 1) for r in chosen if r.objects]
         return {
             "grasp_success": mean(grasp).as_dict(),
             "action_efficiency": mean(efficiency).as_dict(),
@@ -119,5 +132,7 @@ def summarise(runs: Sequence[RunResult]) -> dict[str, object]:
         "cleared": sum(r.cleared for r in runs),
         "left_workspace": sum(r.left for r in runs),
         "label_errors": sum(r.label_errors for r in runs),
+        "failed": sum(r.stop_reason == FAILED for r in runs),
+        "stop_reasons": dict(Counter(r.stop_reason for r in runs)),
         "ten_without_success": sum(r.longest_no_success >= 10 for r in runs),
     }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import PlanningFailed
+from selfgrasp_nodes.errors import ExecutionFailed, PlanningFailed
 from selfgrasp_nodes.motion.candidates import check_candidate, executed
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import load_options
@@ -179,6 +179,18 @@ class FastRun:
         return len({name for names in self.held for name in names})
 
 
+class RunFailed(ExecutionFailed):
+    """The simulation broke down during a run.
+
+    Attributes:
+        run: What was done before.
+    """
+
+    def __init__(self, message: str, run: FastRun):
+        super().__init__(message)
+        self.run = run
+
+
 class FastLoop:
     """A world, a policy and a planner that many runs share.
 
@@ -244,6 +256,9 @@ class FastLoop:
             keep_trials: Whether trials (with their pictures) are returned.
             run_id: Of the trials.
             episode_id: Of the trials.
+
+        Raises:
+            RunFailed: If the simulation broke down; it holds what was done before.
         """
         self.world.reset(scene, seed)
         executor = FastExecutor(self.world, self.planner, self._observer)
@@ -261,20 +276,28 @@ class FastLoop:
         sequence = TrialSequence(
             ports, identity, limits, primitives or self._policy.primitives, on_event
         )
-        trials, held = [], []
-        for trial in sequence.run():
-            if keep_trials:
-                trials.append(trial)
-            held.append(executor.held.get(trial.trial_id, ()))
-        return FastRun(
-            tuple(trials),
-            tuple(held),
-            len(scene.objects),
-            self._outside(),
-            sequence.stop_reason,
-            sequence.progress.longest_no_success,
-            time.monotonic() - start,
-        )
+        trials: list[Trial] = []
+        held: list[tuple[str, ...]] = []
+
+        def done() -> FastRun:
+            return FastRun(
+                tuple(trials),
+                tuple(held),
+                len(scene.objects),
+                self._outside(),
+                sequence.stop_reason,
+                sequence.progress.longest_no_success,
+                time.monotonic() - start,
+            )
+
+        try:
+            for trial in sequence.run():
+                if keep_trials:
+                    trials.append(trial)
+                held.append(executor.held.get(trial.trial_id, ()))
+        except ExecutionFailed as error:
+            raise RunFailed(str(error), done()) from error
+        return done()
 
     def _outside(self) -> int:
         workspace = self.robot.workspace.workspace

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selfgrasp_nodes.learning.metrics import RunResult, mean, proportion, summarise
+from selfgrasp_nodes.learning.metrics import FAILED, RunResult, mean, proportion, summarise
 
 
 def run(cleared: int, actions: int, grasps: int, successes: int) -> RunResult:
@@ -35,3 +35,15 @@ def test_bootstrap_interval_covers_the_mean_at_about_its_rate() -> None:
 
 def test_no_data_is_none_in_json() -> None:
     assert mean([]).as_dict() == {"value": None, "low": None, "high": None}
+
+
+def test_a_run_that_broke_down_counts_in_every_rate_but_is_no_grasp() -> None:
+    failed = RunResult(0, "s", 10, 10, 0, 0, 0, 0, stop_reason=FAILED)
+    assert not failed.completed
+    summary = summarise([run(10, 10, 10, 10), failed])
+    assert summary["completion"]["value"] == 0.5 and summary["failed"] == 1
+    assert summary["grasp_success"]["value"] == 1.0
+    broken = RunResult(0, "s", 10, 0, 0, 0, 0, 0, stop_reason=FAILED)
+    assert summarise([run(10, 10, 10, 10), broken])["action_efficiency"]["value"] == 0.5
+    many = RunResult(0, "s", 10, 0, 0, 12, 12, 0, stop_reason="no_change", longest_no_success=10)
+    assert summarise([many, run(10, 10, 10, 10)])["ten_without_success"] == 1
