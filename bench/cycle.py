@@ -107,14 +107,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
     from selfgrasp_nodes.cli import environment
-    from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.cli.domain import stay_local
 
     environment.enter()
     if options.bag:
         found, facts = from_bag(options.bag), {}
     else:
-        with free_domain(os.environ):
-            found, facts = live(options)
+        stay_local(os.environ)
+        found, facts = live(options)
     show(found, facts)
     if options.json:
         options.json.write_text(json.dumps({**facts, "seconds": found}, indent=1))

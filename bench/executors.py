@@ -94,7 +94,7 @@ def main() -> None:
         listen(options)
 
     from selfgrasp_nodes.cli import environment
-    from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.cli.domain import stay_local
 
     environment.enter()
     from rich.console import Console
@@ -103,16 +103,16 @@ def main() -> None:
     common = [sys.executable, __file__, "--rate", str(options.rate)]
     common += ["--seconds", str(options.seconds)]
     results = []
-    with free_domain(os.environ):
-        publisher = subprocess.Popen([*common, "--publish"])
-        try:
-            for name in EXECUTORS:
-                done = subprocess.run(
-                    [*common, "--executor", name], capture_output=True, text=True, check=True
-                )
-                results.append(json.loads(done.stdout.strip().splitlines()[-1]))
-        finally:
-            publisher.kill()
+    stay_local(os.environ)
+    publisher = subprocess.Popen([*common, "--publish"])
+    try:
+        for name in EXECUTORS:
+            done = subprocess.run(
+                [*common, "--executor", name], capture_output=True, text=True, check=True
+            )
+            results.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    finally:
+        publisher.kill()
     headings = list(results[0])
     table = Table(title=f"{len(TOPICS)} topics at {options.rate:g} Hz")
     for heading in headings:

@@ -31,11 +31,11 @@ def main() -> int:
     options = parser.parse_args()
 
     from selfgrasp_nodes.cli import environment
-    from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.cli.domain import stay_local
 
     environment.enter()
-    with free_domain(os.environ):
-        return compare(options)
+    stay_local(os.environ)
+    return compare(options)
 
 
 def compare(options: argparse.Namespace) -> int:

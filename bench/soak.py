@@ -254,13 +254,13 @@ def main() -> None:
     options = parser.parse_args()
 
     from selfgrasp_nodes.cli import environment
-    from selfgrasp_nodes.cli.domain import free_domain
+    from selfgrasp_nodes.cli.domain import stay_local
 
     environment.enter()
+    stay_local(os.environ)
     results = []
     for processes in options.processes:
-        with free_domain(os.environ):
-            results.append(soak(options, processes))
+        results.append(soak(options, processes))
         if options.json:
             options.json.write_text(json.dumps(results, indent=1))
     show(results)
