@@ -84,7 +84,9 @@ class GraspRule:
                 text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
                 reason = f"the fingers never closed: the descent was stopped{text}"
                 return Outcome(OutcomeCode.BLOCKED, 1.0, reason, version)
-        if execution.code != OutcomeCode.UNKNOWN:
+        # What went wrong in the carry does not touch what was held at the end of the lift.
+        lifted = execution.phase(PhaseCode.CARRY) is not None
+        if execution.code != OutcomeCode.UNKNOWN and not lifted:
             return Outcome(execution.code, 1.0, execution.error, version)
         trace = execution.trace
         if (

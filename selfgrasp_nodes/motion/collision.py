@@ -32,12 +32,14 @@ class Contact(Enum):
     """What the hand may touch.
 
     FREE: nothing. TOUCH: the objects on the table (to grasp or push them).
-    CARRY: nothing, with an object below the fingers.
+    CARRY: nothing, with an object below the fingers. ESCAPE: the objects, with
+    the whole arm; only for ways out of them, see :meth:`CollisionChecker.among`.
     """
 
     FREE = "free"
     TOUCH = "touch"
     CARRY = "carry"
+    ESCAPE = "escape"
 
 
 class CollisionChecker:
@@ -115,6 +117,11 @@ class CollisionChecker:
             for index, pair in enumerate(self._shapes.collisionPairs)
             if data.activeCollisionPairs[index] and data.collisionResults[index].isCollision()
         ]
+
+    def among(self, q: np.ndarray, arm: ArmSpec) -> frozenset[str]:
+        """Names of the arm's shapes that stand among the objects on the table."""
+        pairs = self.culprits(q, arm, Contact.FREE)
+        return frozenset(first for first, second in pairs if second == OBJECTS)
 
     def boxes(self, q: np.ndarray, arm: ArmSpec) -> tuple[np.ndarray, np.ndarray]:
         """Axis-aligned boxes round the arm's links in the world frame.
@@ -263,6 +270,8 @@ class CollisionChecker:
                 matters = matters and carried
             elif contact is Contact.TOUCH and second == self._objects:
                 matters = matters and joints[first] not in self._hands[arm.name]
+            elif contact is Contact.ESCAPE and second == self._objects:
+                matters = False
             if not matters:
                 idle.append(index)
         return idle

@@ -13,6 +13,7 @@ import numpy as np
 
 from selfgrasp_nodes.errors import PlanningFailed
 from selfgrasp_nodes.motion.collision import CollisionChecker, Contact
+from selfgrasp_nodes.motion.escape import way_out
 from selfgrasp_nodes.motion.kinematics import ArmKinematics
 from selfgrasp_nodes.motion.lines import densified, joined, line
 from selfgrasp_nodes.motion.model import RobotModel
@@ -161,6 +162,35 @@ class EmbeddedPlanner:
             return parametrise(
                 spec.joints, np.array(knots), limits, np.linspace(0, length, len(knots))
             )
+
+    def plan_escape(
+        self,
+        arm: str,
+        q_start: np.ndarray,
+        *,
+        width: float | None = None,
+        rise: float = 0.2,
+        scale: float = 1.0,
+    ) -> tuple[Trajectory, np.ndarray] | None:
+        """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
+        with self._lock:
+            spec, q = self._begin(arm), np.asarray(q_start, float)
+            self._check_start(spec, q)
+            if not self._collides(spec, q, Contact.FREE, width):
+                return None
+            what = "the arm is in collision where it starts"
+            self._refuse(spec, q, Contact.ESCAPE, width, what)
+            chain = self._chain(arm)
+            knots, travel = way_out(
+                chain,
+                q,
+                rise,
+                lambda q: self._collision.among(self._place(spec, q, width), spec),
+                lambda q: self._collides(spec, q, Contact.ESCAPE, width),
+            )
+            speeds = self.options.speed
+            limits = self._limits(spec, scale, speeds.linear_velocity, speeds.linear_acceleration)
+            return parametrise(spec.joints, knots, limits, travel), chain.fk(knots[-1])
 
     def view_clear_at(self, arm: str, trajectory: Trajectory) -> float | None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""

@@ -100,6 +100,38 @@ class Planner(Protocol):
         """
         ...
 
+    def plan_escape(
+        self,
+        arm: str,
+        q_start: np.ndarray,
+        *,
+        width: float | None = None,
+        rise: float = 0.2,
+        scale: float = 1.0,
+    ) -> tuple[Trajectory, np.ndarray] | None:
+        """The shortest way up out of the objects among which the arm stands.
+
+        A stopped arm may stand where the heightmap shows objects, and no free path
+        begins there. The way leads straight up, or back along the tool where that
+        is not possible. On it no link may come among the objects that was not, or
+        was no longer: what is ignored is where the arm stands, nothing else.
+
+        Args:
+            arm: Name.
+            q_start: (J,) [rad].
+            width: Opening of the gripper [m].
+            rise: Longest way [m].
+            scale: Share of the configured speed.
+
+        Returns:
+            The trajectory and world_T_tip of its end; None where a free path can
+            begin already.
+
+        Raises:
+            PlanningFailed: If no such way ends in the free.
+        """
+        ...
+
     def view_clear_at(self, arm: str, trajectory: Trajectory) -> float | None:
         """Time from which the arm leaves the overhead view free for good [s].
 

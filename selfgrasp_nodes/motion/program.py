@@ -186,17 +186,51 @@ def plan_candidate(
     check_candidate(candidate, robot, arm)
     candidate = executed(candidate, arm, options)
     q_start = np.asarray(q_start, float)
+    width = candidate.width or None
+    out = escape_segments(planner, arm, q_start, PhaseCode.APPROACH, options, width, scale)
+    q_free = out[-1].end if out else q_start
     failure: PlanningFailed | None = None
-    for turned in _turns(planner, candidate, arm, q_start):
+    for turned in _turns(planner, candidate, arm, q_free):
         steps = candidate_steps(turned, robot, arm, options, heightmap)
         try:
-            act = plan_program(planner, [s for s in steps if s.phase in _ACT], q_start, arm, scale)
-            program = Program(candidate, arm.name, q_start, act)
+            act = plan_program(planner, [s for s in steps if s.phase in _ACT], q_free, arm, scale)
+            program = Program(candidate, arm.name, q_start, (*out, *act))
             return _finished(planner, program, steps, arm, scale) if whole else program
         except PlanningFailed as error:
             failure = failure or error
     assert failure is not None
     raise failure
+
+
+def escape_segments(
+    planner: Planner,
+    arm: ArmSpec,
+    q: np.ndarray,
+    phase: PhaseCode,
+    options: MotionOptions,
+    width: float | None = None,
+    scale: float = 1.0,
+) -> tuple[MoveSegment, ...]:
+    """The way up out of the objects in which an arm was stopped; empty where it stands free.
+
+    Args:
+        planner: Back end.
+        arm: The arm.
+        q: Where it stands [rad].
+        phase: Which the motion belongs to.
+        options: The lift's height is the longest way.
+        width: Opening of the gripper [m].
+        scale: Share of the configured speed.
+
+    Raises:
+        PlanningFailed: If there is no such way.
+    """
+    rise = options.grasp.lift_height
+    found = planner.plan_escape(arm.name, q, width=width, rise=rise, scale=scale)
+    if found is None:
+        return ()
+    trajectory, goal = found
+    return (MoveSegment(phase, trajectory, goal, width, scale=scale),)
 
 
 def _finished(

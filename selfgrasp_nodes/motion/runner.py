@@ -20,7 +20,7 @@ from selfgrasp_nodes.motion.options import MotionOptions
 from selfgrasp_nodes.motion.planner import Planner
 from selfgrasp_nodes.motion.port import ArmPort, ArmSample
 from selfgrasp_nodes.motion.primitives import Grip
-from selfgrasp_nodes.motion.program import MoveSegment, Program, Segment
+from selfgrasp_nodes.motion.program import MoveSegment, Program, Segment, escape_segments
 from selfgrasp_nodes.motion.space import ArmSpace
 from selfgrasp_nodes.motion.trace import Trace
 from selfgrasp_nodes.robots import ArmSpec
@@ -170,6 +170,7 @@ class Runner:
             raise ExecutionFailed("no program was run yet; call act first")
         program = self._program
         if self._code == OutcomeCode.CANCELLED:
+            self._rest()
             return self.execution
         self._view_pending = True
         try:
@@ -178,13 +179,16 @@ class Runner:
             else:
                 self._run_after(program, self.holds_something if held is None else held)
         except SelfGraspError as error:
-            self._port.stop()
-            if self._code == OutcomeCode.UNKNOWN and not isinstance(error, Cancelled):
-                self._code, self._error = OutcomeCode.EXECUTION_FAILED, str(error)
+            cancelled = isinstance(error, Cancelled)
+            code = OutcomeCode.CANCELLED if cancelled else OutcomeCode.EXECUTION_FAILED
+            if self._code == OutcomeCode.UNKNOWN:
+                self._fail(code, error)
+            else:
+                self._port.stop()
+            self._rest()
             raise
         self._view_clear()
-        if self._space is not None:
-            self._space.rest(self._port.sample().q)
+        self._rest()
         return self.execution
 
     def q_end(self, held: bool) -> np.ndarray:
@@ -227,17 +231,31 @@ class Runner:
         Raises:
             SelfGraspError: If the way home is blocked or the motion fails.
         """
-        sample, home = self._port.sample(), np.asarray(self.arm.home, float)
-        if self._is_home(sample.q):
+        if self._is_home(self._port.sample().q):
             return
+        self.back_off()
+        sample, home = self._port.sample(), np.asarray(self.arm.home, float)
         way = self._planner.plan_free(self.arm.name, sample.q, home, width=sample.width)
         clear = self._planner.view_clear_at(self.arm.name, way)
         segment = MoveSegment(PhaseCode.HOME, way, view_clear=clear)
         if self._space is not None:
             self._space.enter([segment], self._is_cancelled)
         self._run([segment])
-        if self._space is not None:
-            self._space.rest(self._port.sample().q)
+        self._rest()
+
+    def back_off(self) -> None:
+        """Up out of the objects among which the arm was stopped; nothing where it stands free.
+
+        Raises:
+            SelfGraspError: If there is no way up or the motion fails.
+        """
+        sample = self._port.sample()
+        segments = escape_segments(
+            self._planner, self.arm, sample.q, PhaseCode.HOME, self._options, sample.width
+        )
+        if segments and self._space is not None:
+            self._space.enter(segments, self._is_cancelled)
+        self._run(segments)
 
     def move(self, segments: Sequence[Segment]) -> None:
         """Run planned segments that belong to no try, and stay where they end.
@@ -248,8 +266,7 @@ class Runner:
         if self._space is not None:
             self._space.enter(segments, self._is_cancelled)
         self._run(segments)
-        if self._space is not None:
-            self._space.rest(self._port.sample().q)
+        self._rest()
 
     def cancel(self) -> None:
         """Stop the arm at once; stays in force until :meth:`clear_cancel`."""
@@ -366,6 +383,11 @@ class Runner:
             if self._space is not None:
                 self._space.left()
             self._events.on_view_clear()
+
+    def _rest(self) -> None:
+        """Lease no more than where the arm stands."""
+        if self._space is not None:
+            self._space.rest(self._port.sample().q)
 
     def _is_home(self, q: np.ndarray) -> bool:
         away = np.abs(q - np.asarray(self.arm.home, float)).max()

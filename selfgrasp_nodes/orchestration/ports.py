@@ -9,6 +9,7 @@ All calls block; errors are subclasses of ``SelfGraspError``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -137,3 +138,15 @@ class Store(Protocol):
             StorageError: If it could not be written; nothing before is lost.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The adapters around one sequence."""
+
+    clock: Clock
+    observer: Observer
+    proposer: Proposer
+    executor: Executor
+    labeler: Labeler
+    store: Store

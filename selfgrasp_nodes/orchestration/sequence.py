@@ -13,26 +13,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from selfgrasp_nodes.errors import (
-    Cancelled,
-    ExecutionFailed,
     InvalidCandidate,
     PlanningFailed,
+    SelfGraspError,
+    Unavailable,
 )
-from selfgrasp_nodes.orchestration.ports import (
-    Clock,
-    Executor,
-    Labeler,
-    Observer,
-    Proposer,
-    Running,
-    Store,
-)
+from selfgrasp_nodes.orchestration.cancelling import CancelWatcher
+from selfgrasp_nodes.orchestration.events import Event, RunIdentity, State
+from selfgrasp_nodes.orchestration.limits import Limits, Progress, StopReason
+from selfgrasp_nodes.orchestration.ports import Ports, Running
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
@@ -43,84 +37,18 @@ from selfgrasp_nodes.types import (
     Trial,
 )
 
+__all__ = [
+    "Event",
+    "Limits",
+    "Ports",
+    "Progress",
+    "RunIdentity",
+    "State",
+    "StopReason",
+    "TrialSequence",
+]
+
 log = logging.getLogger(__name__)
-
-
-class State(str, Enum):
-    """Where the sequence is; passed to ``on_event`` for feedback."""
-
-    OBSERVE = "observe"
-    LOOK = "look"
-    PROPOSE = "propose"
-    EXECUTE = "execute"
-    LABEL = "label"
-    STORE = "store"
-    DONE = "done"
-
-
-class StopReason(str, Enum):
-    """Why a run ended."""
-
-    EMPTY = "nothing left to act on"
-    CLEARED = "the wanted number of objects was cleared"
-    MAX_ACTIONS = "the largest number of actions was reached"
-    NO_CHANGE = "too many actions in a row without a change"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The adapters around one sequence."""
-
-    clock: Clock
-    observer: Observer
-    proposer: Proposer
-    executor: Executor
-    labeler: Labeler
-    store: Store
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a run stops.
-
-    Attributes:
-        max_actions: Largest number of tries; 0 for no limit.
-        max_no_change: Stop after this many tries in a row without a change of
-            the table (VPG's rule; Zeng 2018, section V-B); 0 for no limit.
-        max_cleared: Stop after this many successful grasps; 0 for no limit.
-        plan_attempts: Candidates that are tried when planning fails.
-    """
-
-    max_actions: int = 0
-    max_no_change: int = 10
-    max_cleared: int = 0
-    plan_attempts: int = 5
-
-
-@dataclass(frozen=True)
-class RunIdentity:
-    """What every record of a run carries."""
-
-    run_id: str
-    robot: str
-    config_digest: str
-    seed: int
-    episode_id: str = "0"
-    scene_id: str = ""
-    first_index: int = 0
-
-
-@dataclass(frozen=True)
-class Event:
-    """Feedback: the state that was entered, and what is known by then."""
-
-    state: State
-    index: int
-    candidate: Candidate | None = None
-    outcome: Outcome | None = None
-    candidates: Sequence[Candidate] = ()
-    observation: Observation | None = None
 
 
 @dataclass
@@ -132,33 +60,6 @@ class _Decision:
     index: int
     trial_id: str
     seed: int
-
-
-@dataclass
-class Progress:
-    """Running totals, for stop rules and feedback."""
-
-    actions: int = 0
-    cleared: int = 0
-    no_change: int = 0
-    no_success: int = 0
-    longest_no_success: int = 0
-    avoid: list[Candidate] = field(default_factory=list)
-
-    def count(self, candidate: Candidate, outcome: Outcome, changed: bool) -> None:
-        """Take one finished try into account."""
-        self.actions += 1
-        grasped = candidate.primitive == Primitive.GRASP and outcome.success
-        self.cleared += grasped
-        if changed or grasped:
-            self.no_change = 0
-            self.avoid.clear()
-        else:
-            self.no_change += 1
-        if not (outcome.success or changed):
-            self.avoid.append(candidate)
-        self.no_success = 0 if grasped else self.no_success + 1
-        self.longest_no_success = max(self.longest_no_success, self.no_success)
 
 
 class TrialSequence:
@@ -194,35 +95,47 @@ class TrialSequence:
             SelfGraspError: What a port raises and the sequence cannot mend
                 (no picture, disk full). Trials before it are stored.
         """
+        with CancelWatcher(self._cancel) as self._watcher:
+            yield from self._trials()
+
+    def _trials(self) -> Iterator[Trial]:
         index = self.identity.first_index
         self._on_event(Event(State.OBSERVE, index))
-        observation = self.ports.observer.observe()
-        decision = self._decide(observation, index)
+        decision: _Decision | None = self._decide(self.ports.observer.observe(), index)
         running: Running | None = None
-        started: Candidate | None = None
+        failure = ""
         while decision is not None and not self._stop():
             if running is None:
-                running, started, failure = self._start(decision)
-                if running is None or started is None:
-                    trial = self._plan_failed(decision, failure)
-                    yield trial
-                    index += 1
-                    decision = None if self._stop() else self._decide(decision.observation, index)
-                    continue
+                running, failure = self._start(decision)
+            if running is None:
+                yield self._plan_failed(decision, failure)
+                index += 1
+                decision = None if self._stop() else self._decide(decision.observation, index)
+                continue
             execution, outcome = self._act(running, decision)
-            self._on_event(Event(State.OBSERVE, decision.index, execution.candidate, outcome))
-            after = self.ports.observer.observe()
-            outcome = self._finish_label(execution, outcome, decision, after)
             done, index = decision, decision.index + 1
-            decision = None if self._stop() else self._decide(after, index)
-            following, started = None, None
-            failure = ""
-            if decision is not None:
-                following, started, failure = self._start(decision)
-            execution = running.finish()
+            after = self._observe_after(done, execution, outcome)
+            outcome = self._finish_label(execution, outcome, done, after)
+            # What fails from here on belongs to the next try; this one is stored first.
+            decision, following, error = None, None, None
+            try:
+                if after is not None and not self._stop():
+                    decision = self._decide(after, index)
+                    if decision is not None:
+                        following, failure = self._start(decision)
+            except SelfGraspError as raised:
+                error = raised
+            execution = self._finish(running, execution)
             yield self._store(done, execution, outcome, after)
             running = following
-            if decision is not None and running is None:
+            if self._stop():
+                break
+            if error is not None:
+                raise error
+            if after is None:
+                # Nothing moves any more: what was in the camera's way may be gone.
+                decision = self._decide(self.ports.observer.observe(), index)
+            elif decision is not None and running is None:
                 yield self._plan_failed(decision, failure)
                 index += 1
                 decision = None if self._stop() else self._decide(after, index)
@@ -231,17 +144,10 @@ class TrialSequence:
         self._on_event(Event(State.DONE, index))
 
     def _stop(self) -> bool:
-        if self.stop_reason is not None:
-            return True
-        limits, progress = self.limits, self.progress
-        if self._cancel.is_set():
-            self.stop_reason = StopReason.CANCELLED
-        elif limits.max_cleared and progress.cleared >= limits.max_cleared:
-            self.stop_reason = StopReason.CLEARED
-        elif limits.max_actions and progress.actions >= limits.max_actions:
-            self.stop_reason = StopReason.MAX_ACTIONS
-        elif limits.max_no_change and progress.no_change >= limits.max_no_change:
-            self.stop_reason = StopReason.NO_CHANGE
+        if self.stop_reason is None:
+            cancelled = self._cancel.is_set()
+            reached = self.limits.reached(self.progress)
+            self.stop_reason = StopReason.CANCELLED if cancelled else reached
         return self.stop_reason is not None
 
     def _decide(self, observation: Observation, index: int) -> _Decision | None:
@@ -268,7 +174,7 @@ class TrialSequence:
         ]
         return _Decision(observation, candidates, index, trial_id, seed)
 
-    def _start(self, decision: _Decision) -> tuple[Running | None, Candidate | None, str]:
+    def _start(self, decision: _Decision) -> tuple[Running | None, str]:
         """Start the best candidate that can be planned; the last error where none can."""
         failure = ""
         for candidate in decision.candidates[: self.limits.plan_attempts]:
@@ -282,45 +188,96 @@ class TrialSequence:
                 )
             )
             try:
-                return self.ports.executor.start(candidate, decision.trial_id), candidate, ""
+                running = self.ports.executor.start(candidate, decision.trial_id)
             except (PlanningFailed, InvalidCandidate) as error:
                 failure = str(error)
                 log.info("candidate %s left out: %s", candidate.id, error)
-        return None, None, failure
+                continue
+            self._watcher.add(running)
+            return running, ""
+        return None, failure
 
     def _act(self, running: Running, decision: _Decision) -> tuple[Execution, Outcome]:
         """Wait for the try, label a grasp, and let the arm clear the view."""
-        watcher = _CancelWatcher(self._cancel, running)
-        try:
-            execution = running.wait_acted()
-        finally:
-            watcher.close()
+        execution = running.wait_acted()
         self._on_event(Event(State.LABEL, decision.index, execution.candidate))
         if execution.code != OutcomeCode.UNKNOWN:
             outcome = Outcome(execution.code, reason=execution.error)
         elif execution.candidate.primitive == Primitive.GRASP:
-            outcome = self.ports.labeler.label(execution, decision.observation, None)
+            outcome = self._label(execution, decision.observation, None)
         else:
             outcome = Outcome(OutcomeCode.UNKNOWN, reason="a push is labelled by change")
         try:
             running.put_away(outcome)
-        except (ExecutionFailed, Cancelled, PlanningFailed) as error:
+        except SelfGraspError as error:
             log.warning("putting away failed: %s", error)
         return execution, outcome
 
+    def _observe_after(
+        self, decision: _Decision, execution: Execution, outcome: Outcome
+    ) -> Observation | None:
+        """What the try has left behind; None where no picture can be had.
+
+        After a cancel there is none: the arm stands where it was stopped, maybe in view.
+        """
+        if self._cancel.is_set():
+            return None
+        self._on_event(Event(State.OBSERVE, decision.index, execution.candidate, outcome))
+        try:
+            return self.ports.observer.observe()
+        except SelfGraspError as error:
+            log.warning("no picture after %s: %s", decision.trial_id, error)
+            return None
+
     def _finish_label(
-        self, execution: Execution, outcome: Outcome, decision: _Decision, after: Observation
+        self,
+        execution: Execution,
+        outcome: Outcome,
+        decision: _Decision,
+        after: Observation | None,
     ) -> Outcome:
-        changed, area = self.ports.labeler.changed(decision.observation, after)
-        candidate = execution.candidate
-        if execution.code == OutcomeCode.UNKNOWN and candidate.primitive == Primitive.PUSH:
-            outcome = self.ports.labeler.label(execution, decision.observation, after)
-        outcome = replace(outcome, changed_area=area)
+        candidate, changed = execution.candidate, False
+        pushed = execution.code == OutcomeCode.UNKNOWN and candidate.primitive == Primitive.PUSH
+        if after is not None:
+            try:
+                changed, area = self.ports.labeler.changed(decision.observation, after)
+            except SelfGraspError as error:
+                log.warning("%s is not compared: %s", decision.trial_id, error)
+                area = float("nan")
+            if pushed:
+                outcome = self._label(execution, decision.observation, after)
+            outcome = replace(outcome, changed_area=area)
+        elif pushed:
+            outcome = replace(outcome, reason="a push is labelled by change, and no picture came")
         self.progress.count(candidate, outcome, changed)
         return outcome
 
+    def _label(
+        self, execution: Execution, before: Observation, after: Observation | None
+    ) -> Outcome:
+        """The label; UNKNOWN with the reason where samples or the rule cannot be had in time."""
+        try:
+            return self.ports.labeler.label(execution, before, after)
+        except Unavailable as error:
+            log.warning("%s is not labelled: %s", execution.candidate.id, error)
+            return Outcome(OutcomeCode.UNKNOWN, reason=str(error))
+
+    def _finish(self, running: Running, acted: Execution) -> Execution:
+        """The whole record; what is known of it where its end is not heard of."""
+        try:
+            return running.finish()
+        except SelfGraspError as error:
+            log.warning("the end of the execution is not known: %s", error)
+            return acted
+        finally:
+            self._watcher.remove(running)
+
     def _store(
-        self, decision: _Decision, execution: Execution, outcome: Outcome, after: Observation
+        self,
+        decision: _Decision,
+        execution: Execution,
+        outcome: Outcome,
+        after: Observation | None,
     ) -> Trial:
         identity = self.identity
         trial = Trial(
@@ -336,7 +293,7 @@ class TrialSequence:
             outcome=outcome,
             execution=execution,
             observation_before=decision.observation.id,
-            observation_after=after.id,
+            observation_after="" if after is None else after.id,
             before=decision.observation,
             after=after,
         )
@@ -353,26 +310,6 @@ class TrialSequence:
         self.progress.count(candidate, outcome, changed=False)
         execution = Execution(candidate, (), None, (), failure, OutcomeCode.PLAN_FAILED)
         return self._store(decision, execution, outcome, decision.observation)
-
-
-class _CancelWatcher:
-    """Cancels a running execution as soon as the event is set, from a thread of its own."""
-
-    def __init__(self, cancel: threading.Event, running: Running):
-        self._closed = threading.Event()
-        self._cancel = cancel
-        self._thread = threading.Thread(target=self._watch, args=(running,), daemon=True)
-        self._thread.start()
-
-    def _watch(self, running: Running) -> None:
-        while not self._closed.is_set():
-            if self._cancel.wait(0.02):
-                if not self._closed.is_set():
-                    running.cancel()
-                return
-
-    def close(self) -> None:
-        self._closed.set()
 
 
 def _stable_int(text: str) -> int:

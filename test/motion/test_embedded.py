@@ -183,3 +183,32 @@ def test_every_robots_arms_plan_over_the_table(any_robot):
         )
         planned += 1
     assert planned == len(any_robot.arms)
+
+
+def test_a_hand_among_objects_gets_out_straight_up(planner, robot):
+    arm = robot.arm()
+    q = over(planner, -0.5, 0.0, 0.03)
+    assert planner.plan_escape(arm.name, q, width=WIDTH) is None
+    planner.set_obstacles(heightmap(robot, (-0.55, -0.45, -0.05, 0.05, 0.1)))
+    out, end = planner.plan_escape(arm.name, q, width=WIDTH)
+    start = planner.fk(arm.name, q)
+    for joints in along(out)[0]:
+        away = planner.fk(arm.name, joints)[:3, 3] - start[:3, 3]
+        assert np.linalg.norm(away[:2]) < 0.0005 and away[2] > -0.0005
+    # As far as it must, no farther; from there home, round what is in the way.
+    assert 0.05 < end[2, 3] - start[2, 3] < 0.11
+    home = np.array(arm.home)
+    way = planner.plan_free(arm.name, out.positions[-1], home, width=WIDTH)
+    np.testing.assert_allclose(way.positions[-1], home)
+
+
+def test_the_way_out_is_no_way_into_other_things(planner, robot):
+    arm = robot.arm()
+    # A tilted hand under a shelf: straight up its wrist would come among the objects.
+    low = over(planner, -0.5, 0.0, 0.03)
+    planner.set_obstacles(heightmap(robot, (-0.72, -0.28, -0.2, 0.2, 0.39)))
+    with pytest.raises(PlanningFailed, match="no way out"):
+        planner.plan_escape(arm.name, low, width=WIDTH, rise=0.1)
+    # Nothing else has become laxer.
+    with pytest.raises(PlanningFailed, match=r"where it starts: .*objects on the table"):
+        planner.plan_free(arm.name, low, np.array(arm.home), width=WIDTH)

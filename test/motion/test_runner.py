@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from motion_cases import grasp, push
+from motion_cases import grasp, heightmap, push, tip
 
-from selfgrasp_nodes.errors import ExecutionFailed
+from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
+from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.program import plan_candidate
 from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
@@ -196,6 +197,37 @@ def test_a_cancel_stops_the_arm_within_a_tenth_of_a_second(cell):
     c.runner.clear_cancel()
     c.runner.recover()
     np.testing.assert_allclose(c.q(), c.arm.home, atol=0.01)
+
+
+@pytest.mark.parametrize("first", ["home", "another try"])
+def test_stopped_among_objects_it_comes_out_again(cell, robot, first):
+    c = cell((0.0, 0.0))
+    q = c.planner.ik(c.arm.name, tip(c.arm, X, Y, 0.03, 0.0, 0.1), np.array(c.arm.ready))
+    c.world.set_arm(c.arm.name, q)
+    c.planner.set_obstacles(heightmap(robot, (X - 0.03, X + 0.03, Y - 0.08, Y + 0.08, 0.08)))
+    if first == "home":
+        c.runner.go_home()
+    else:
+        execution = c.act(grasp(X, Y - 0.15, 0.02), q)
+        assert execution.code == OutcomeCode.UNKNOWN, execution.error
+        c.runner.put_away()
+    np.testing.assert_allclose(c.q(), robot.arm().home, atol=0.01)
+
+
+@pytest.mark.parametrize("phase", [P.CARRY, P.RELEASE])
+def test_a_cancel_while_it_puts_away_stops_it_and_the_label_stays(cell, robot, phase):
+    c = cell((0.0, 0.0))
+    c.act(grasp(X, Y, 0.025, 0.0, 0.07, max_force=30.0))
+    rule = GraspRule()
+    assert rule.label_grasp(c.runner.execution, c.arm.gripper).success
+    stop = RunnerEvents(lambda code: code == phase and c.runner.cancel())
+    c.runner._events = stop
+    with pytest.raises(Cancelled):
+        c.runner.put_away(True)
+    execution = c.runner.execution
+    assert execution.code == OutcomeCode.CANCELLED and execution.phases[-1].code == phase
+    assert rule.label_grasp(execution, c.arm.gripper).success
+    np.testing.assert_allclose(c.runner.q_end(held=True), c.q(), atol=0.01)
 
 
 def test_a_program_that_begins_elsewhere_is_planned_again(cell):

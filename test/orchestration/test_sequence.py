@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import PlanningFailed
+from selfgrasp_nodes.errors import ExecutionFailed, PlanningFailed, Unavailable
 from selfgrasp_nodes.orchestration.sequence import (
+    Event,
     Limits,
     Ports,
     RunIdentity,
+    State,
     StopReason,
     TrialSequence,
 )
@@ -47,7 +49,10 @@ class Scripted:
     stored: list[Trial] = field(default_factory=list)
     observed: int = 0
     on_act: object = None
+    on_put_away: object = None
+    blind: set[int] = field(default_factory=set)  # observations that fail, from 1
     cleared_last: bool = False
+    running: list[ScriptedRunning] = field(default_factory=list)
 
     def now(self) -> int:
         return 0
@@ -55,6 +60,8 @@ class Scripted:
     def observe(self) -> Observation:
         self.observed += 1
         self.calls.append("observe")
+        if self.observed in self.blind:
+            raise Unavailable("the camera is silent")
         return Observation(f"o{self.observed}", 0, {})
 
     def look(self, before, arm, world_T_camera):
@@ -73,7 +80,8 @@ class Scripted:
         if candidate.id.rsplit("-", 1)[1] in self.unplannable:
             raise PlanningFailed("out of reach")
         self.calls.append(f"start {trial_id[-5:]}")
-        return ScriptedRunning(self, candidate, trial_id)
+        self.running.append(ScriptedRunning(self, candidate, trial_id))
+        return self.running[-1]
 
     def label(self, execution, before, after):
         code = self.outcomes.pop(0) if self.outcomes else OutcomeCode.SUCCESS
@@ -110,6 +118,11 @@ class ScriptedRunning:
 
     def put_away(self, outcome: Outcome) -> None:
         self.script.calls.append(f"put_away {self.trial_id[-5:]}")
+        if self.script.on_put_away is not None:
+            self.script.on_put_away()
+            if self.cancelled.wait(2.0):
+                self.script.calls.append(f"stopped {self.trial_id[-5:]}")
+                raise ExecutionFailed("cancelled while it carried")
 
     def finish(self) -> Execution:
         self.script.calls.append(f"finish {self.trial_id[-5:]}")
@@ -179,6 +192,55 @@ def test_cancel_reaches_the_running_execution_and_is_recorded() -> None:
     trials = list(sequence.run())
     assert [t.outcome.code for t in trials] == [OutcomeCode.CANCELLED]
     assert sequence.stop_reason == StopReason.CANCELLED
+
+
+def test_a_cancel_after_the_label_stops_the_carry_and_keeps_the_label() -> None:
+    cancel = threading.Event()
+    script = Scripted(objects=3, on_put_away=cancel.set)
+    sequence = script.sequence(Limits(), cancel=cancel)
+    trials = list(sequence.run())
+    assert [t.outcome.code for t in trials] == [OutcomeCode.SUCCESS]
+    assert "stopped 00000" in script.calls and script.stored == trials
+    # The arm was stopped, maybe in the camera's view: no picture is waited for.
+    assert script.observed == 1 and trials[0].observation_after == ""
+    assert sequence.stop_reason == StopReason.CANCELLED
+
+
+def test_a_cancel_stops_the_carry_while_the_next_try_is_decided() -> None:
+    cancel, seen = threading.Event(), []
+    script = Scripted(objects=3)
+
+    def on_event(event: Event) -> None:
+        if event.state == State.PROPOSE and event.index == 1:
+            cancel.set()
+            seen.append(script.running[0].cancelled.wait(1.0))
+
+    sequence = script.sequence(Limits(), cancel=cancel, on_event=on_event)
+    trials = list(sequence.run())
+    assert seen == [True] and len(trials) == 1 and script.stored == trials
+
+
+def test_a_try_without_an_after_picture_is_stored_and_the_run_goes_on() -> None:
+    script = Scripted(objects=3, blind={2})
+    trials = list(script.sequence(Limits()).run())
+    assert [t.outcome.code for t in trials] == [OutcomeCode.SUCCESS] * 3
+    assert [bool(t.observation_after) for t in trials] == [False, True, True]
+    assert script.stored == trials
+
+
+def test_what_fails_for_the_next_try_does_not_lose_this_one() -> None:
+    script = Scripted(objects=3)
+    propose = script.propose
+
+    def failing(observation, *rest, **named):
+        if observation.id == "o2":
+            raise Unavailable("the policy is silent")
+        return propose(observation, *rest, **named)
+
+    script.propose = failing
+    with pytest.raises(Unavailable, match="policy"):
+        list(script.sequence(Limits()).run())
+    assert [t.outcome.code for t in script.stored] == [OutcomeCode.SUCCESS]
 
 
 def test_seeds_differ_between_tries_and_repeat_between_runs() -> None:
