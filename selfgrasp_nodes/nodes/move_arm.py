@@ -12,10 +12,12 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import Cancelled, SelfGraspError, UnknownName
 from selfgrasp_nodes.motion.program import MoveSegment
 from selfgrasp_nodes.nodes import conversions, trial_messages
-from selfgrasp_nodes.nodes.motion_jobs import Job, Lane
+from selfgrasp_nodes.nodes.goal_jobs import GoalJobs, goal_id
+from selfgrasp_nodes.nodes.motion_jobs import Lane
 from selfgrasp_nodes.nodes.robot_state import RobotState
 from selfgrasp_nodes.nodes.status import set_error, set_ok
 from selfgrasp_nodes.nodes.tf_tree import TransformTree
+from selfgrasp_nodes.nodes.waiting import settle_cancel
 from selfgrasp_nodes.types import Phase, PhaseCode
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class MoveArmServer:
 
     def __init__(self, node: MotionNode):
         self._node = node
-        self._jobs: dict[bytes, list[tuple[Lane, Job]]] = {}
+        self._goals = GoalJobs()
         self._fixed = TransformTree()
         for parent, child, matrix in RobotState(node.robot, node.frame).fixed:
             self._fixed.set_fixed(parent, child, matrix)
@@ -41,9 +43,7 @@ class MoveArmServer:
         )
 
     def _cancel(self, goal: Any) -> CancelResponse:
-        for lane, job in self._jobs.get(bytes(goal.goal_id.uuid), []):
-            job.cancel()
-            lane.port.stop()
+        self._goals.cancel(goal_id(goal))
         return CancelResponse.ACCEPT
 
     async def _execute_async(self, goal: Any) -> Any:
@@ -56,12 +56,16 @@ class MoveArmServer:
                 self._move(goal, lane)
         except Cancelled as error:
             set_error(result, error)
+            if self._goals.cancelled(goal_id(goal)):
+                settle_cancel(goal)
             goal.canceled() if goal.is_cancel_requested else goal.abort()
             return result
         except SelfGraspError as error:
             set_error(result, error)
             goal.abort()
             return result
+        finally:
+            self._goals.forget(goal_id(goal))
         goal.succeed()
         return set_ok(result)
 
@@ -86,7 +90,7 @@ class MoveArmServer:
     def _move(self, goal: Any, lane: Lane) -> None:
         request, node = goal.request, self._node
         job = lane.enter("move_arm")
-        self._jobs.setdefault(bytes(goal.goal_id.uuid), []).append((lane, job))
+        self._goals.add(goal_id(goal), lane, job)
         try:
             lane.q_start(job, node.values["queue_timeout"])
             if job.before is not None:
@@ -102,6 +106,7 @@ class MoveArmServer:
                 return
             for name, (q, width) in node.arms_now(lane.arm.name).items():
                 node.planner.set_arm(name, q, width)
+            job.runner.back_off()
             sample = lane.port.sample()
             target = self._tip(request, lane) if looks else np.asarray(lane.arm.ready, float)
             scale = request.speed_scale or 1.0
@@ -110,7 +115,7 @@ class MoveArmServer:
             )
             job.runner.move([MoveSegment(code, trajectory)])
         finally:
-            self._jobs.pop(bytes(goal.goal_id.uuid), None)
+            self._goals.remove(goal_id(goal), lane, job)
             lane.leave(job)
 
     def _tip(self, request: MoveArm.Goal, lane: Lane) -> np.ndarray:

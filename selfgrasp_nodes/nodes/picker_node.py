@@ -6,34 +6,29 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse
 from selfgrasp.action import ClearTable, Collect, Pick
-from selfgrasp.srv import ResetScene, StartRun
 
 from selfgrasp_nodes.errors import (
     Busy,
     Cancelled,
     EmptyObservation,
     ExecutionFailed,
-    InvalidConfig,
     SelfGraspError,
 )
-from selfgrasp_nodes.nodes import conversions, trial_messages
+from selfgrasp_nodes.nodes import trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.nodes.configuration import Configuration
 from selfgrasp_nodes.nodes.params import Param
+from selfgrasp_nodes.nodes.picker_collect import Collection
 from selfgrasp_nodes.nodes.picker_executor import RosExecutor
-from selfgrasp_nodes.nodes.picker_ports import (
-    RosClock,
-    RosLabeler,
-    RosObserver,
-    RosProposer,
-    RosStore,
-)
-from selfgrasp_nodes.nodes.status import check, set_error, set_ok
-from selfgrasp_nodes.nodes.waiting import call
+from selfgrasp_nodes.nodes.picker_ports import RosClock, RosLabeler, RosObserver, RosProposer
+from selfgrasp_nodes.nodes.picker_run import Run, feedback_message
+from selfgrasp_nodes.nodes.picker_store import RosStore
+from selfgrasp_nodes.nodes.status import set_error, set_ok
+from selfgrasp_nodes.nodes.waiting import settle_cancel
 from selfgrasp_nodes.orchestration.sequence import (
     Event,
     Limits,
@@ -42,23 +37,9 @@ from selfgrasp_nodes.orchestration.sequence import (
     StopReason,
     TrialSequence,
 )
-from selfgrasp_nodes.robots import config_digest
-from selfgrasp_nodes.types import Outcome, OutcomeCode, Primitive, Trial
+from selfgrasp_nodes.types import Primitive, Trial
 
 BOTH = (Primitive.GRASP, Primitive.PUSH)
-_BARREN = 3
-
-
-@dataclass
-class Run:
-    """A goal that is being worked on."""
-
-    goal: Any
-    cancel: threading.Event = field(default_factory=threading.Event)
-    trials: list[Trial] = field(default_factory=list)
-    last: Outcome = field(default_factory=lambda: Outcome(OutcomeCode.UNKNOWN))
-    event: Event | None = None
-    phase: Any = None
 
 
 class PickerNode(BaseNode):
@@ -85,19 +66,19 @@ class PickerNode(BaseNode):
         super().__init__(**options)
         self._observer = RosObserver(self)
         self._executor_port = RosExecutor(self, self._on_phase)
+        self.configuration = Configuration(self)
         self._labeler = RosLabeler(self, self._observer)
-        self._store = RosStore(self)
-        self._reset: Any = self.create_client(ResetScene, "sim/reset", callback_group=self.group)
-        self._start_run: Any = self.create_client(StartRun, "start_run", callback_group=self.group)
+        self.store = RosStore(self)
         self._run: Run | None = None
         self._lock = threading.Lock()
-        self._done = 0
+        self._cancelled: set[bytes] = set()
+        self.done = 0
+        self._left_midway = False  # the last goal may have left arms stopped in view
         self._proposers: dict[tuple[str, str], RosProposer] = {}
-        self._recording = False
         self._servers = [
             self._offer(Pick, "pick", self._pick),
             self._offer(ClearTable, "clear_table", self._clear_table),
-            self._offer(Collect, "collect", self._collect),
+            self._offer(Collect, "collect", Collection(self).run),
         ]
         if self.values["collect_tries"]:
             from selfgrasp_nodes.nodes.self_collect import SelfCollect
@@ -112,11 +93,19 @@ class PickerNode(BaseNode):
             self._executor_port.stop()
         super().close()
 
+    def bring_home(self) -> None:
+        """After a failure: stop what still runs, and bring the arms out of view if possible."""
+        self._executor_port.stop()
+        try:
+            self._observer.clear_view()
+        except SelfGraspError as error:
+            self.get_logger().warning(f"the arms are not home: {error}")
+
     def diagnose(self) -> tuple[str, dict[str, object]]:
         """What it does."""
         run = self._run
         state = run.event.state.value if run is not None and run.event is not None else "idle"
-        return "", {"state": state, "trials": self._done}
+        return "", {"state": state, "trials": self.done}
 
     # -- actions
 
@@ -134,8 +123,11 @@ class PickerNode(BaseNode):
         )
 
     def _cancel(self, goal: Any) -> CancelResponse:
-        run = self._run
-        if run is not None and bytes(run.goal.goal_id.uuid) == bytes(goal.goal_id.uuid):
+        identity = bytes(goal.goal_id.uuid)
+        with self._lock:
+            self._cancelled.add(identity)  # it may come before the goal is worked on
+            run = self._run
+        if run is not None and bytes(run.goal.goal_id.uuid) == identity:
             run.cancel.set()
         return CancelResponse.ACCEPT
 
@@ -146,17 +138,25 @@ class PickerNode(BaseNode):
             busy = self._run is not None
             if not busy:
                 self._run = run
+            if bytes(goal.goal_id.uuid) in self._cancelled:
+                run.cancel.set()
         if busy:
             set_error(result, Busy("another goal runs; wait until it has ended, or cancel it"))
             self.get_logger().warning(result.message)
             goal.abort()
             return result
         try:
+            self._observer.cancel = run.cancel
+            if self._left_midway:
+                self._observer.clear_view()
+            self._left_midway = True
             work(run, result)
             if run.cancel.is_set():
                 raise Cancelled("cancelled; what was done until then is stored")
         except Cancelled as error:
             set_error(result, error)
+            if run.cancel.is_set():
+                settle_cancel(goal)
             goal.canceled() if goal.is_cancel_requested else goal.abort()
         except Exception as error:
             if not isinstance(error, SelfGraspError):
@@ -166,11 +166,13 @@ class PickerNode(BaseNode):
             set_error(result, error)
             goal.abort()
         else:
+            self._left_midway = False
             goal.succeed()
         finally:
             self._executor_port.stop()
             with self._lock:
                 self._run = None
+                self._cancelled.discard(bytes(goal.goal_id.uuid))
         return result
 
     def _pick(self, run: Run, result: Pick.Result) -> None:
@@ -181,7 +183,7 @@ class PickerNode(BaseNode):
             max_cleared=1,
         )
         try:
-            sequence = self._sequence(run, limits, request.policy, request.arm, request.primitives)
+            sequence = self.sequence(run, limits, request.policy, request.arm, request.primitives)
             sequence_stop = self._go(run, sequence)
         finally:
             result.trials = [self._trial_message(trial) for trial in run.trials]
@@ -199,7 +201,7 @@ class PickerNode(BaseNode):
             max_actions=request.max_actions,
             max_no_change=request.max_no_change or self.values["max_no_change"],
         )
-        sequence = self._sequence(run, limits, request.policy, request.arm, request.primitives)
+        sequence = self.sequence(run, limits, request.policy, request.arm, request.primitives)
         try:
             stop = self._go(run, sequence)
         finally:
@@ -213,95 +215,9 @@ class PickerNode(BaseNode):
         elif stop is not StopReason.CANCELLED:
             raise ExecutionFailed(f"gave up: {stop.value if stop else 'unknown'}")
 
-    def _collect(self, run: Run, result: Collect.Result) -> None:
-        request = run.goal.request
-        if not request.tries:
-            raise InvalidConfig("collect needs tries > 0")
-        answer = check(
-            call(
-                self._start_run,
-                StartRun.Request(
-                    uri=request.store_uri,
-                    robot=self.robot.name,
-                    config_digest=config_digest(self.robot),
-                    resume=request.resume,
-                ),
-                self.values["service_timeout"],
-            )
-        )
-        done, begun, before = answer.trials, time.monotonic(), answer.trials
-        result.bag_uri = answer.uri
-        self._recording = True
-        barren = 0  # scenes in a row on which the policy proposed nothing
-        try:
-            while done < request.tries and not run.cancel.is_set():
-                episode = str(done)
-                scene = self._new_scene(request, done, barren)
-                sequence = self._sequence(
-                    run,
-                    Limits(max_actions=request.tries - done, max_no_change=10),
-                    request.policy,
-                    "",
-                    (),
-                    RunIdentity(
-                        answer.run_id,
-                        self.robot.name,
-                        config_digest(self.robot),
-                        int(request.seed),
-                        episode,
-                        scene,
-                        first_index=done,
-                    ),
-                )
-                tried = 0
-                for trial in sequence.run():
-                    run.last = trial.outcome
-                    done, tried = done + 1, tried + 1
-                    self._done += 1
-                    result.done, result.positives = done, result.positives + trial.outcome.success
-                    self._collect_feedback(run, result, request.tries, done - before, begun)
-                barren = 0 if tried or run.cancel.is_set() else barren + 1
-                if barren and not self.values["simulated"]:
-                    raise EmptyObservation("the table is empty; put objects on it and collect on")
-                if barren >= _BARREN:
-                    raise EmptyObservation(
-                        f"the policy proposed nothing on {barren} new scenes in a row; does it "
-                        "suit the gripper and the objects?"
-                    )
-        finally:
-            self._recording = False
-            result.done = done
-        set_ok(result, f"{done} tries recorded in {answer.uri}")
-
-    def _new_scene(self, request: Any, done: int, barren: int) -> str:
-        """Lay out a new scene in simulation; on a robot take the table as it is."""
-        if not self.values["simulated"]:
-            return ""
-        reset = ResetScene.Request(
-            seed=int(request.seed) + done + 100_000 * barren,
-            objects=request.objects or self.values["collect_objects"],
-        )
-        return str(check(call(self._reset, reset, 60.0)).scene_id)
-
-    def _collect_feedback(
-        self, run: Run, result: Collect.Result, tries: int, fresh: int, begun: float
-    ) -> None:
-        spent = time.monotonic() - begun
-        rate = fresh / spent if spent > 0 else 0.0
-        left = (tries - result.done) / rate if rate else 0.0
-        run.goal.publish_feedback(
-            Collect.Feedback(
-                done=result.done,
-                positives=result.positives,
-                rate=3600 * rate,
-                eta=conversions.duration_message(left),
-                last=conversions.outcome_message(run.last),
-            )
-        )
-
     # -- the sequence
 
-    def _sequence(
+    def sequence(
         self,
         run: Run,
         limits: Limits,
@@ -310,35 +226,38 @@ class PickerNode(BaseNode):
         primitives: Any,
         identity: RunIdentity | None = None,
     ) -> TrialSequence:
+        """Trials for a goal; ``identity`` is made up for one that is no collection."""
         key = (policy, self.robot.arm(arm).name if arm else "")
         if key not in self._proposers:
             self._proposers[key] = RosProposer(self, self._observer, *key)
-        self._store.record = self.values["record"] or self._recording
         ports = Ports(
             RosClock(self),
             self._observer,
             self._proposers[key],
             self._executor_port,
             self._labeler,
-            self._store,
+            self.store,
         )
-        identity = identity or RunIdentity(
-            f"run-{time.time_ns() // 1_000_000:x}",
-            self.robot.name,
-            config_digest(self.robot),
-            int(run.goal.request.seed),
-        )
-        self._observer.cancel = run.cancel
+        identity = identity or self._identity(int(run.goal.request.seed))
         wanted = tuple(Primitive(value) for value in primitives) or BOTH
         return TrialSequence(
             ports, identity, limits, wanted, lambda event: self._on_event(run, event), run.cancel
         )
 
+    def _identity(self, seed: int) -> RunIdentity:
+        """Of a goal that is no collection; begins to record it where that is wanted."""
+        digest = self.configuration.digest()
+        self.store.record = self.values["record"]
+        if self.store.record:
+            self.store.begin(self.robot.name, digest, seed, resume=True)
+        run_id = f"run-{time.time_ns() // 1_000_000:x}"
+        return RunIdentity(run_id, self.robot.name, digest, seed)
+
     def _go(self, run: Run, sequence: TrialSequence) -> StopReason | None:
         for trial in sequence.run():
             run.trials.append(trial)
             run.last = trial.outcome
-            self._done += 1
+            self.done += 1
             candidate, outcome = trial.candidate, trial.outcome
             self.get_logger().info(
                 f"{trial.trial_id}: {candidate.primitive.name.lower()}: {outcome.code.name}: "
@@ -358,29 +277,9 @@ class PickerNode(BaseNode):
             self._publish_feedback(run)
 
     def _publish_feedback(self, run: Run) -> None:
-        goal, event = run.goal, run.event
-        if not goal.is_active:
-            return
-        if isinstance(goal.request, ClearTable.Goal):
-            message = ClearTable.Feedback(
-                cleared=sum(
-                    t.outcome.success and t.candidate.primitive == Primitive.GRASP
-                    for t in run.trials
-                ),
-                actions=len(run.trials),
-                last=conversions.outcome_message(run.last),
-            )
-            if run.trials:
-                message.trial_id = run.trials[-1].trial_id
-        elif isinstance(goal.request, Pick.Goal):
-            message = Pick.Feedback(attempt=len(run.trials) + 1)
-        else:
-            return
-        if run.phase is not None:
-            message.phase = run.phase
-        if event is not None and event.candidate is not None:
-            message.candidate = conversions.candidate_message(event.candidate, self.frame)
-        goal.publish_feedback(message)
+        message = feedback_message(run, self.frame)
+        if message is not None and run.goal.is_active:
+            run.goal.publish_feedback(message)
 
     def _trial_message(self, trial: Trial) -> Any:
         arm = self.robot.arm(trial.candidate.arm)

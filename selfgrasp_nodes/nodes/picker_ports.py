@@ -1,9 +1,9 @@
-"""The trial sequence's ports over ROS: observer, proposer, labeler, store, clock."""
+"""The trial sequence's ports over ROS: observer, proposer, labeler, clock."""
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -12,18 +12,16 @@ import numpy as np
 from rclpy.action import ActionClient
 from selfgrasp.action import MoveArm
 from selfgrasp.msg import Observation as ObservationMsg
-from selfgrasp.msg import Trial as TrialMsg
-from selfgrasp.srv import Capture, Label, Plan, StoreTrial
+from selfgrasp.srv import Capture, Label, Plan
 
 from selfgrasp_nodes.errors import (
     Cancelled,
     EmptyObservation,
     PlanningFailed,
-    StorageError,
     Unavailable,
 )
 from selfgrasp_nodes.labeling.rules import GraspRule
-from selfgrasp_nodes.nodes import conversions, qos, trial_messages
+from selfgrasp_nodes.nodes import conversions, trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call, wait
@@ -34,10 +32,10 @@ from selfgrasp_nodes.types import (
     Outcome,
     OutcomeCode,
     Primitive,
-    Trial,
 )
 
 _KEPT = 4
+_CANCEL_POLL = 0.01  # between two looks whether a run was cancelled [s]
 
 
 class RosClock:
@@ -83,14 +81,10 @@ class RosObserver:
 
     def look(self, before: Observation, arm: str, world_T_camera: np.ndarray) -> Observation:
         """See ``ports.Observer``."""
-        timeout = self._node.values["action_timeout"]
         camera = self._node.robot.arm(arm).hand_camera
         goal = MoveArm.Goal(arm=arm, target=MoveArm.Goal.LOOK, camera=camera)
         goal.camera_pose = conversions.pose_stamped(world_T_camera, self._node.frame)
-        handle = wait(self._mover.send_goal_async(goal), 5.0, "the answer of move_arm")
-        if not handle.accepted:
-            raise PlanningFailed("move_arm refused to look")
-        check(wait(handle.get_result_async(), timeout, "the end of the look").result)
+        self._move(goal, "the look")
         hand = self._take(Capture.Request(cameras=[camera]), keep=False)
         merged = Observation(
             hand.id,
@@ -107,6 +101,34 @@ class RosObserver:
             else _with_views(message, merged, self._node.frame, frames)
         )
         return merged
+
+    def clear_view(self) -> None:
+        """Send the arms home, out of the cameras' view.
+
+        Raises:
+            PlanningFailed: If there is no way home.
+            Cancelled: If the run was cancelled; the arms are stopped.
+            Unavailable: If motion does not answer in time.
+        """
+        self._move(MoveArm.Goal(target=MoveArm.Goal.HOME), "the way home")
+
+    def _move(self, goal: MoveArm.Goal, what: str) -> None:
+        """Move arms, and stop them as soon as the run is cancelled."""
+        limit = time.monotonic() + self._node.values["action_timeout"]
+        sent = self._mover.send_goal_async(goal)
+        handle = wait(sent, self._node.values["service_timeout"], "the answer of move_arm")
+        if not handle.accepted:
+            raise PlanningFailed(f"move_arm refused {what}")
+        done, asked = threading.Event(), False
+        result = handle.get_result_async()
+        result.add_done_callback(lambda _: done.set())
+        while not done.wait(_CANCEL_POLL):
+            if self.cancel.is_set() and not asked:
+                handle.cancel_goal_async()
+                asked = True
+            if time.monotonic() > limit:
+                raise Unavailable(f"{what} did not end; does the motion node still run?")
+        check(result.result().result)
 
     def _take(self, request: Capture.Request, keep: bool = True) -> Observation:
         answer = check(call(self._capture, request, self._node.values["service_timeout"]))
@@ -216,33 +238,3 @@ class RosLabeler:
     def changed(self, before: Observation, after: Observation) -> tuple[bool, float]:
         """See ``ports.Labeler``."""
         return self._rule.changed(before, after)
-
-
-class RosStore:
-    """The trials topic, and the recorder's service where trials are recorded."""
-
-    def __init__(self, node: BaseNode):
-        self._node = node
-        self._topic = node.create_publisher(TrialMsg, "trial", qos.EVENT)
-        self._store: Any = node.create_client(StoreTrial, "store_trial", callback_group=node.group)
-        self.record = False
-        self.bag_uri = ""
-
-    def store(self, trial: Trial) -> None:
-        """See ``ports.Store``."""
-        arm = self._node.robot.arm(trial.candidate.arm)
-        message = trial_messages.trial_message(
-            trial, self._node.frame, self._node.now(), arm.joints
-        )
-        if self.record:
-            timeout = self._node.values["store_timeout"]
-            answer = call(self._store, StoreTrial.Request(trial=message), timeout)
-            if not answer.success:
-                raise StorageError(f"trial {trial.trial_id} is not stored: {answer.message}")
-            self.bag_uri = message.bag_uri = answer.bag_uri
-        self._topic.publish(message)
-
-
-def notes(**values: object) -> str:
-    """Free values of a trial, as JSON."""
-    return json.dumps(values)

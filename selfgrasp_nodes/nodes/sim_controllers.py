@@ -17,6 +17,7 @@ from selfgrasp_nodes.errors import ExecutionFailed, SelfGraspError
 from selfgrasp_nodes.nodes import conversions, trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.sim_loop import SimLoop
+from selfgrasp_nodes.nodes.waiting import settle_cancel
 from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.robots.gripper import joint_from_width, width_from_joint, width_per_joint
 from selfgrasp_nodes.simulation.world import World
@@ -72,13 +73,6 @@ class _Goals:
                 self._event.set()
 
 
-def _settle_cancel(goal: Any) -> None:
-    """Wait until rclpy has marked the goal as being cancelled (it does so right after)."""
-    limit = time.monotonic() + 1.0
-    while not goal.is_cancel_requested and time.monotonic() < limit:
-        time.sleep(0.001)
-
-
 class ArmController:
     """FollowJointTrajectory of one arm."""
 
@@ -113,11 +107,20 @@ class ArmController:
         result = FollowJointTrajectory.Result()
         request, name = goal.request, self._arm.name
         trajectory = trial_messages.trajectory(request.trajectory)
-        number = self._goals.begin()
+        number, identity = self._goals.begin(), bytes(goal.goal_id.uuid)
+
+        def follow(world: World) -> None:
+            # In the stepping thread, where the stop of a cancel also runs: the one that
+            # comes second sees the other.
+            if identity not in self._cancelled:
+                world.follow(name, trajectory)
+
         try:
-            self._loop.do(lambda world: world.follow(name, trajectory))
+            self._loop.do(follow)
         except (SelfGraspError, ValueError, IndexError) as error:
             return self._abort(goal, result, result.INVALID_GOAL, str(error))
+        if identity in self._cancelled:
+            return self._cancel_done(goal, result)
         if not len(trajectory.time):
             goal.succeed()
             return result
@@ -141,6 +144,8 @@ class ArmController:
 
         event = self._loop.watch(over)
         self._goals.hold(number, event)
+        if identity in self._cancelled:
+            event.set()
         try:
             factor = max(self._loop.measured_factor, 0.05)
             limit = time.monotonic() + trajectory.duration / factor + patience + _GRACE
@@ -149,12 +154,8 @@ class ArmController:
         finally:
             self._loop.unwatch(event)
             self._goals.end(number)
-        if bytes(goal.goal_id.uuid) in self._cancelled:
-            self._cancelled.discard(bytes(goal.goal_id.uuid))
-            _settle_cancel(goal)
-            goal.canceled()
-            result.error_string = "cancelled"
-            return result
+        if identity in self._cancelled:
+            return self._cancel_done(goal, result)
         if not self._goals.current(number):
             return self._abort(goal, result, result.INVALID_GOAL, "replaced by a newer goal")
         q = self._loop.do(lambda world: world.joint_state(name)[0])
@@ -191,6 +192,13 @@ class ArmController:
         message.desired = JointTrajectoryPoint(positions=desired.tolist())
         message.error = JointTrajectoryPoint(positions=(desired - actual).tolist())
         goal.publish_feedback(message)
+
+    def _cancel_done(self, goal: Any, result: Any) -> Any:
+        self._cancelled.discard(bytes(goal.goal_id.uuid))
+        settle_cancel(goal)
+        goal.canceled()
+        result.error_string = "cancelled"
+        return result
 
     def _abort(self, goal: Any, result: Any, code: int, text: str) -> Any:
         self._node.get_logger().warning(f"{self._arm.trajectory_action}: {text}")
@@ -242,11 +250,16 @@ class GripperController:
     def _execute(self, goal: Any) -> Any:
         parallel = hasattr(goal.request.command, "name")  # a JointState
         result = ParallelGripperCommand.Result() if parallel else GripperCommand.Result()
-        number = self._goals.begin()
+        number, identity = self._goals.begin(), bytes(goal.goal_id.uuid)
         name = self._arm.name
+
+        def command(world: World) -> None:
+            if identity not in self._cancelled:
+                world.command_gripper(name, width, force)
+
         try:
             width, force = self._target(goal.request.command, parallel)
-            self._loop.do(lambda world: world.command_gripper(name, width, force))
+            self._loop.do(command)
         except SelfGraspError as error:
             self._node.get_logger().warning(f"gripper of {name}: {error}")
             goal.abort()
@@ -271,6 +284,8 @@ class GripperController:
 
         event = self._loop.watch(over)
         self._goals.hold(number, event)
+        if identity in self._cancelled:
+            event.set()
         try:
             finished = event.wait(_GRACE / max(min(self._loop.measured_factor, 1.0), 0.1))
         finally:
@@ -288,9 +303,9 @@ class GripperController:
         else:
             result.position, result.effort = position, effort
         result.reached_goal, result.stalled = bool(reached), bool(not reached)
-        if bytes(goal.goal_id.uuid) in self._cancelled:
-            self._cancelled.discard(bytes(goal.goal_id.uuid))
-            _settle_cancel(goal)
+        if identity in self._cancelled:
+            self._cancelled.discard(identity)
+            settle_cancel(goal)
             goal.canceled()
         elif not finished or not self._goals.current(number):
             goal.abort()

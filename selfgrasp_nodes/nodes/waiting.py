@@ -7,6 +7,7 @@ arrive. Time-outs are in wall time, because simulated time may stand still.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from rclpy.client import Client
@@ -50,3 +51,10 @@ def call(client: Client, request: object, timeout: float) -> Any:
     except Unavailable:
         client.remove_pending_request(future)
         raise
+
+
+def settle_cancel(goal: Any) -> None:
+    """Wait until rclpy has marked a goal as being cancelled: it does so after its callback."""
+    limit = time.monotonic() + 1.0
+    while not goal.is_cancel_requested and time.monotonic() < limit:
+        time.sleep(0.001)

@@ -491,6 +491,46 @@ def test_cancelling_the_picker_stops_the_arm(graph) -> None:
     assert graph.send(MoveArm, "move_arm", MoveArm.Goal()).result(30.0).success
 
 
+@pytest.mark.parametrize("phase", [1, 3, 4, 5])
+def test_a_cancel_of_the_picker_stops_the_arm_in_any_phase(graph, phase) -> None:
+    """Within 0.1 s: approach, closing, lift and, after the label, the carry; then it goes on."""
+    graph.drop(3, 3)
+    track: list[tuple[float, float]] = []
+
+    def take(message: JointState) -> None:
+        index = [list(message.name).index(joint) for joint in ARM.joints]
+        at = conversions.stamp(message.header.stamp) * 1e-9
+        track.append((at, float(np.abs(np.asarray(message.velocity)[index]).max())))
+
+    reached = threading.Event()
+
+    def feedback(message) -> None:
+        if message.feedback.phase.phase == phase:
+            reached.set()
+
+    subscription = graph.node.create_subscription(JointState, "joint_states", take, 500)
+    sent = graph.send(ClearTable, "clear_table", ClearTable.Goal(seed=1), feedback)
+    assert reached.wait(40.0)
+    time.sleep(0.1)  # into the motion
+    cancelled = track[-1][0]
+    sent.cancel()
+    result = sent.result(20.0)
+    time.sleep(0.5)
+    graph.node.destroy_subscription(subscription)
+    assert result.code == Status.CANCELLED, result.message
+    # 0.1 s, and the tick in which the cancel was on its way.
+    later = [speed for at, speed in track if at > cancelled + 0.13]
+    assert later and max(later) < 0.1
+    if phase == 5:
+        # The label came before the cancel: the try counts and is recorded.
+        assert result.cleared == 1 and len(result.trial_ids) == 1
+        records = {record.trial_id: record for record in RunReader(graph.bag).records}
+        assert records[result.trial_ids[0]].code == "SUCCESS"
+    # Wherever the arm was stopped, the next goal works.
+    again = graph.send(Pick, "pick", Pick.Goal(seed=2, max_attempts=5)).result(90.0)
+    assert again.success, again.message
+
+
 def test_every_node_reports_diagnostics(graph) -> None:
     from diagnostic_msgs.msg import DiagnosticArray
 
