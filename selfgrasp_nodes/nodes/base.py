@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
@@ -19,13 +20,16 @@ from selfgrasp_nodes.errors import SelfGraspError
 from selfgrasp_nodes.nodes import qos
 from selfgrasp_nodes.nodes.params import Param, Value, check_change, declare
 from selfgrasp_nodes.nodes.status import set_error
-from selfgrasp_nodes.robots import RobotSpec, load_robot
+from selfgrasp_nodes.robots import RobotSpec, config_digest, load_robot
 
 COMMON = (
     Param("robot", "ur5_rg2", "Name of a description in config/robots, or a YAML file"),
     Param("fixed_frame", "world", "Frame of the table's top, in which poses are given"),
     Param("diagnostics_period", 2.0, "Seconds between diagnostics", low=0.1, high=60.0),
 )
+
+DIGEST = "config_digest"
+"""Read-only parameter with the digest of the options that a node works by."""
 
 THREADS = 16
 """At most, for the services and actions of one node; started when needed."""
@@ -92,6 +96,12 @@ class BaseNode(Node):
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=self.NAME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENT)
         self.every(self.values["diagnostics_period"], self._publish_diagnostics)
+
+    def declare_digest(self, *options: object) -> None:
+        """Say by which options the node works, in its parameter ``config_digest``."""
+        about = "Digest of the robot's description and of the options that this node read"
+        descriptor = ParameterDescriptor(description=about, read_only=True)
+        self.declare_parameter(DIGEST, config_digest(self.robot, *options), descriptor)
 
     def every(self, period: float, callback: Callable[[], None]) -> None:
         """Call back each ``period`` seconds of wall time."""

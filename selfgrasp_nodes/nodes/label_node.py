@@ -34,6 +34,7 @@ class LabelNode(BaseNode):
         """Read the rule and begin to listen."""
         super().__init__(**options)
         self.rule = GraspRule.from_file(self.values["rule_file"] or None)
+        self.declare_digest(self.rule.options)
         self._sensors = {
             arm.name: ArmSensors(self, arm, history=self.values["history"])
             for arm in self.robot.arms

@@ -19,7 +19,7 @@ from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import check, set_ok
 from selfgrasp_nodes.nodes.waiting import call
 from selfgrasp_nodes.policies.base import Policy
-from selfgrasp_nodes.policies.registry import make_policy, policy_names
+from selfgrasp_nodes.policies.registry import file_content, make_policy, policy_names
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
 
 
@@ -40,6 +40,11 @@ class PolicyNode(BaseNode):
         self._policies: dict[tuple[str, str], Policy] = {}
         self._lock = threading.Lock()
         self.policy(self.values["policy"], "")
+        self.declare_digest(
+            self.values["policy"],
+            self.values["max_candidates"],
+            file_content(self.values["policy_file"] or None),
+        )
         self._topic = self.create_publisher(CandidatesMsg, "candidates", qos.LATCHED)
         self._markers = self.create_publisher(MarkerArray, "candidates/markers", qos.LATCHED)
         self._capture: Any = self.create_client(Capture, "capture", callback_group=self.group)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import struct
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ STATE_TOPICS = (
 )
 _TRIAL_TYPE = "selfgrasp/msg/Trial"
 _DEPTH = 200
+_KEPT_IDENTITIES = 64  # of observations that have come
 
 
 class RecorderNode(BaseNode):
@@ -46,6 +49,7 @@ class RecorderNode(BaseNode):
         Param("record_at_start", False, "Begin a run at once, without start_run"),
         Param("topics", list(STATE_TOPICS), "State topics to record, beside gripper and wrench"),
         Param("bag_file", "", "YAML with compression and limits; empty: config/recorder.yaml"),
+        Param("observation_timeout", 5.0, "Longest wait for a trial's pictures [s]", low=0.0),
         Param("discovery_period", 0.5, "Between two looks for topics [s]", low=0.05, high=60.0),
     )
 
@@ -54,6 +58,7 @@ class RecorderNode(BaseNode):
         super().__init__(**options)
         self._options = load_options(self.values["bag_file"])
         names = list(self.values["topics"])
+        self.declare_digest(self._options, sorted(names))
         for arm in self.robot.arms:
             names += [f"{arm.name}/gripper/state", arm.wrench_topic]
         self._wanted = {self.resolve_topic_name(name) for name in names}
@@ -65,10 +70,13 @@ class RecorderNode(BaseNode):
         self._lock = threading.Lock()
         self._received, self._trials = 0, 0
         self._problem = ""
+        self._observation_topic = self.resolve_topic_name("observation")
+        self._observed: deque[str] = deque(maxlen=_KEPT_IDENTITIES)
+        self._heard = threading.Condition()
         self.serve(StartRun, "start_run", self._start_run)
         self.serve(StoreTrial, "store_trial", self._store_trial)
         if self.values["record_at_start"]:
-            self._open(self._folder(""), "", config_digest(self.robot), resume=True)
+            self._open(self._folder(""), StartRun.Request(resume=True))
         self._discover()
         self.every(self.values["discovery_period"], self._discover)
 
@@ -143,6 +151,11 @@ class RecorderNode(BaseNode):
         except SelfGraspError as error:
             self._problem = str(error)
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
+        if name == self._observation_topic:
+            identity = observation_id(raw)
+            with self._heard:
+                self._observed.append(identity)
+                self._heard.notify_all()
 
     def _folder(self, uri: str) -> Path:
         given = uri or self.values["uri"]
@@ -150,7 +163,7 @@ class RecorderNode(BaseNode):
             return Path(given.removeprefix("file://")).expanduser().absolute()
         return Path("out").absolute() / f"recording-{time.strftime('%Y%m%d-%H%M%S')}"
 
-    def _open(self, folder: Path, run_id: str, digest: str, resume: bool) -> TrialBagWriter:
+    def _open(self, folder: Path, request: StartRun.Request) -> TrialBagWriter:
         """Begin or resume the run in a folder.
 
         Raises:
@@ -158,12 +171,13 @@ class RecorderNode(BaseNode):
             StorageError: If it must not or cannot be written.
         """
         if (folder / "session.json").is_file():
-            if not resume:
+            if not request.resume:
                 raise StorageError(
                     f"{folder} holds a run already; choose another folder, or resume it"
                 )
             session = load_session(folder)
-            for key, value in (("robot", self.robot.name), ("config_digest", digest)):
+            wanted = {"robot": self.robot.name, "config_digest": request.config_digest}
+            for key, value in wanted.items():
                 if session.get(key) and value and session[key] != value:
                     raise InvalidConfig(
                         f"the run in {folder} was recorded with {key} {session[key]!r}, not "
@@ -172,10 +186,11 @@ class RecorderNode(BaseNode):
         elif folder.is_dir() and any(folder.iterdir()):
             raise StorageError(f"{folder} is not empty; choose another folder")
         session = new_session(
-            run_id or folder.name,
+            request.run_id or folder.name,
             robot=self.robot.name,
             robot_digest=config_digest(self.robot),
-            config_digest=digest,
+            config_digest=request.config_digest,
+            seed=int(request.seed),
         )
         writer = TrialBagWriter(folder, session, self._options)
         with self._lock:
@@ -186,12 +201,13 @@ class RecorderNode(BaseNode):
         return writer
 
     def _start_run(self, request: StartRun.Request, response: StartRun.Response) -> None:
-        folder = self._folder(request.uri)
+        writer = self._writer
+        goes_on = writer is not None and not request.uri
+        folder = writer.run if writer is not None and goes_on else self._folder(request.uri)
         if request.robot and request.robot != self.robot.name:
             raise InvalidConfig(
                 f"this recorder listens to robot {self.robot.name!r}, not {request.robot!r}"
             )
-        writer = self._writer
         if writer is not None and writer.run != folder:
             if self._trials:
                 raise Busy(f"the run in {writer.run} is being recorded; restart the recorder")
@@ -199,10 +215,12 @@ class RecorderNode(BaseNode):
                 writer.close()
                 self._writer = writer = None
         if writer is None:
-            digest = request.config_digest or config_digest(self.robot)
-            writer = self._open(folder, request.run_id, digest, request.resume)
+            writer = self._open(folder, request)
         elif self._trials and not request.resume:
             raise StorageError(f"{folder} holds {self._trials} trials already; resume it")
+        elif not self._trials:
+            # It was opened before anybody knew what it would be recorded with.
+            writer.describe(seed=int(request.seed), config_digest=request.config_digest)
         response.run_id, response.uri = writer.session["run_id"], str(writer.run)
         response.trials = self._trials
         set_ok(response)
@@ -212,21 +230,36 @@ class RecorderNode(BaseNode):
         if writer is None:
             raise NotReady("no run is being recorded; call start_run first")
         trial = trial_messages.trial(request.trial)
-        self._await_observation(trial.observation_after)
+        missing = self._await_observations(trial.observation_before, trial.observation_after)
+        record = TrialRecord.from_trial(trial)
+        if missing:
+            record.notes["observations_missing"] = missing
+            self.get_logger().warning(
+                f"{trial.trial_id}: observation {', '.join(missing)} did not arrive within "
+                f"{self.values['observation_timeout']:g} s; the trial is stored without"
+            )
         raw = serialize_message(request.trial)
         stamp = max(conversions.stamp(request.trial.header.stamp), 0)
-        path = writer.finish_trial(
-            TrialRecord.from_trial(trial), (self._trial_topic, _TRIAL_TYPE, raw, stamp)
-        )
+        path = writer.finish_trial(record, (self._trial_topic, _TRIAL_TYPE, raw, stamp))
         self._trials = len(writer.index.records)
         response.bag_uri, response.trials = str(path), self._trials
         set_ok(response)
 
-    def _await_observation(self, identity: str) -> None:
-        """Let messages that were published before the call be taken first."""
-        # The executor's thread takes them while this thread waits.
-        if identity:
-            time.sleep(0.02)
+    def _await_observations(self, *identities: str) -> list[str]:
+        """Wait until the pictures that a trial names are taken; those that did not come.
+
+        They were published before the call, on another topic: they may come after it.
+        The executor's thread takes them while this thread waits.
+        """
+        if self._observation_topic not in self._announced:
+            return []  # not wanted, or nobody publishes any
+        wanted = [identity for identity in identities if identity]
+        with self._heard:
+            self._heard.wait_for(
+                lambda: all(identity in self._observed for identity in wanted),
+                self.values["observation_timeout"],
+            )
+            return [identity for identity in wanted if identity not in self._observed]
 
 
 def message_type(name: str) -> type:
@@ -241,3 +274,21 @@ def message_type(name: str) -> type:
     except (ImportError, AttributeError) as error:
         raise InvalidConfig(f"message type {name!r} is not installed: {error}") from error
     return found
+
+
+def observation_id(raw: bytes) -> str:
+    """The ``observation_id`` of a serialised Observation, without reading its pictures.
+
+    CDR: four bytes that name the byte order; the header (stamp of two numbers, frame as a
+    counted text); then the identity, counted and aligned to four bytes.
+    """
+    order = "<" if raw[1] & 1 else ">"
+
+    def text(at: int) -> tuple[str, int]:
+        at += -(at - 4) % 4  # alignment counts from behind the first four bytes
+        (length,) = struct.unpack_from(f"{order}I", raw, at)
+        end = at + 4 + int(length)
+        return bytes(raw[at + 4 : end - 1]).decode(), end
+
+    _, end = text(12)
+    return text(end)[0]

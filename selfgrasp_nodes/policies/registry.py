@@ -15,6 +15,7 @@ from selfgrasp_nodes.policies.antipodal import Antipodal
 from selfgrasp_nodes.policies.base import Policy, PolicyBase
 from selfgrasp_nodes.policies.combined import AntipodalPush
 from selfgrasp_nodes.policies.eigenvector import Eigenvector
+from selfgrasp_nodes.policies.patch.policy import PatchPolicy
 from selfgrasp_nodes.policies.push_heuristic import PushHeuristic
 from selfgrasp_nodes.policies.random_roi import RandomRoi
 from selfgrasp_nodes.policies.random_uniform import RandomUniform
@@ -35,6 +36,7 @@ _POLICIES: dict[str, type[PolicyBase]] = {
         Antipodal,
         PushHeuristic,
         AntipodalPush,
+        PatchPolicy,
     )
 }
 
@@ -85,8 +87,8 @@ def make_policy(
     """
     check_name(name)
     policy = _POLICIES[name]
-    path = Path(config) if config else share_dir() / "config" / "policies.yaml"
-    content = _load(path)
+    path = Path(config) if config else _shipped()
+    content = file_content(path)
     merged = content.get(name) or {}
     merged = _merge(merged, (content.get("robots", {}).get(robot.name) or {}).get(name) or {})
     try:
@@ -103,6 +105,19 @@ def make_policy(
             + f"\nvalid parameters: {valid}"
         ) from error
     return policy(robot, checked, arm)  # type: ignore[return-value]
+
+
+def file_content(config: str | Path | None = None) -> dict[str, Any]:
+    """All that a parameter file says, for the record of what a run was made with.
+
+    Raises:
+        InvalidConfig: As :func:`make_policy`.
+    """
+    return _load(Path(config) if config else _shipped())
+
+
+def _shipped() -> Path:
+    return share_dir() / "config" / "policies.yaml"
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

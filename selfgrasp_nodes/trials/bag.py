@@ -109,6 +109,18 @@ class TrialBagWriter:
         sessions.save_session(self.run, found)
         return found
 
+    def describe(self, **values: Any) -> None:
+        """Say what the run is recorded with, as long as nothing is recorded.
+
+        Args:
+            **values: Entries of the session, e.g. ``seed``; empty ones are left out.
+
+        Raises:
+            StorageError: If it could not be written.
+        """
+        self.session.update({key: value for key, value in values.items() if value})
+        sessions.save_session(self.run, self.session)
+
     def add_topic(
         self,
         topic: str,
