@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Choose the object sets of a gripper: ``config/objects/<gripper>.yaml``.
+"""Choose the object sets: ``config/objects/toys.yaml``.
 
-    python tools/choose_objects.py --robot baxter [--jobs N] [--out FILE]
+    python tools/choose_objects.py [--robot baxter] [--jobs N] [--out FILE]
 
 The rule. The robot's own kinds of block come first, then meshes 0 to 899 of
 pybullet_data in an order drawn once (seed below). A mesh is taken at the largest
@@ -9,7 +9,8 @@ of four scales at which the gripper could hold it: dropped alone on the table, i
 comes to rest, and in that rest the geometry has a clean grasp (the oracle's test:
 two opposite surfaces within the stroke, room for the fingers), for each of three
 drops. Meshes of more convex pieces than simulate quickly are passed over. No
-policy, learnt or not, has a say. Meshes fill the sets in turn, so that the sets
+policy, learnt or not, has a say. Baxter's gripper has the narrowest stroke (37 to
+75 mm); what it could hold, the others can. Meshes fill the sets in turn, so that the sets
 are alike; an object is in one set alone.
 """
 
@@ -95,7 +96,7 @@ def main() -> None:
     from selfgrasp_nodes.simulation.shapes import SIZES as BLOCKS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--robot", required=True)
+    parser.add_argument("--robot", default="baxter")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -111,14 +112,14 @@ def main() -> None:
             sets[name].append(f"{{mesh: {index}, scale: {scale}, sha256: '{digest}'}}")
             print(name, sets[name][-1], flush=True)
     lines = [
-        f"# Objects for the {gripper} gripper, chosen by tools/choose_objects.py.",
+        f"# Objects that the {gripper} gripper could hold, chosen by tools/choose_objects.py.",
         "# Meshes are those of pybullet_data 3.2.7; the digests are of their files.",
         f"gripper: {gripper}",
         "sets:",
     ]
     for name, entries in sets.items():
         lines += [f"  {name}:", *(f"    - {entry}" for entry in entries)]
-    out = args.out or Path("config/objects") / f"{gripper}.yaml"
+    out = args.out or Path("config/objects/toys.yaml")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n")
 

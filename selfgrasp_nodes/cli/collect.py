@@ -33,7 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--objects",
         default="train_base",
-        help="object set of the gripper (config/objects), or several joined by '+'",
+        help="object set (config/objects), or several joined by '+'",
+    )
+    parser.add_argument(
+        "--sets", type=Path, help="file of object sets (default: config/objects/toys.yaml)"
+    )
+    parser.add_argument(
+        "--recipes", type=Path, help="file of recipes (default: config/collect.yaml)"
     )
     parser.add_argument("--tries", type=int, required=True, help="labelled tries of the run")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random")
@@ -65,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         stage=args.stage,
         run=args.run_id,
         parameters=parameters(args.param),
+        recipes=args.recipes,
+        sets=args.sets,
     )
     console = Console()
     with _Display(console, config.run, args.tries) as display:

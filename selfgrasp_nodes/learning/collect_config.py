@@ -81,7 +81,7 @@ class CollectConfig:
         run: Id of the run; made of the others where empty.
         parameters: Of the policy.
         recipes: File with the recipes; ``config/collect.yaml`` where None.
-        sets: File with the object sets; the gripper's where None.
+        sets: File with the object sets; ``config/objects/toys.yaml`` where None.
     """
 
     robot: str = "baxter"
@@ -181,7 +181,7 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
     """
     robot = load_robot(config.robot)
     recipe = config.recipe(robot)
-    objects = load_object_set(config.objects, robot, config.sets)
+    objects = load_object_set(config.objects, config.sets)
     return {
         "robot": robot.name,
         "robot_digest": config_digest(robot),

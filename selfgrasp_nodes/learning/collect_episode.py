@@ -83,7 +83,7 @@ class EpisodeRunner:
         robot = load_robot(config.robot)
         self.sizes = patch_geometry(robot)
         self.recipe = config.recipe(robot)
-        self.objects = load_object_set(config.objects, robot, config.sets)
+        self.objects = load_object_set(config.objects, config.sets)
         self._tries = _Tries(self)
         parameters = dict(config.parameters) if policy is None else {}
         self.loop = FastLoop(robot, policy or config.policy, store=self._tries, **parameters)

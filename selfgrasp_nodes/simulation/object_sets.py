@@ -1,8 +1,8 @@
 """Named sets of objects: what is trained on, what comes later, what stays novel.
 
-A file of ``config/objects`` holds the sets for one gripper: blocks by their kind,
-and meshes of ``pybullet_data`` by number, scale and the digest of their file. The
-rule by which they were chosen is in ``tools/choose_objects.py``.
+``config/objects/toys.yaml`` holds them: blocks by their kind, and meshes of
+``pybullet_data`` by number, scale and the digest of their file. The rule by which
+they were chosen is in ``tools/choose_objects.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.paths import share_dir
-from selfgrasp_nodes.robots import RobotSpec, Spec
+from selfgrasp_nodes.robots import Spec
 from selfgrasp_nodes.simulation.meshes import PYBULLET_COUNT, RESERVED, MeshAsset, pybullet_meshes
 from selfgrasp_nodes.simulation.objects import MESH, ObjectSpec, random_object
 from selfgrasp_nodes.simulation.shapes import SIZES
@@ -68,7 +68,7 @@ class SetsFile(Spec):
     """A file of object sets.
 
     Attributes:
-        gripper: Name of the gripper that they were chosen for.
+        gripper: Name of the gripper that could hold all of them.
         sets: Objects by the set's name; no object is in two sets.
     """
 
@@ -131,27 +131,17 @@ def file_digest(file: str) -> str:
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:DIGEST_LENGTH]
 
 
-def sets_file(robot: RobotSpec) -> Path:
-    """The file with the sets for a robot's gripper.
-
-    Raises:
-        UnknownName: If there is none for it.
-    """
-    folder = share_dir() / "config" / "objects"
-    file = folder / f"{robot.arms[0].gripper.name}.yaml"
-    if not file.is_file():
-        known = [path.stem for path in folder.glob("*.yaml")]
-        raise UnknownName("gripper with object sets", robot.arms[0].gripper.name, known)
-    return file
+def sets_file() -> Path:
+    """The file that ships."""
+    return share_dir() / "config" / "objects" / "toys.yaml"
 
 
-def load_object_set(name: str, robot: RobotSpec, file: str | Path | None = None) -> ObjectSet:
+def load_object_set(name: str, file: str | Path | None = None) -> ObjectSet:
     """One set, or several joined by ``+``, with the digests of their files checked.
 
     Args:
         name: E.g. ``train_base`` or ``train_base+train_staged``.
-        robot: Its gripper decides which file is read.
-        file: Another file.
+        file: Of the sets; ``config/objects/toys.yaml`` where None.
 
     Raises:
         UnknownName: If there is no such set.
@@ -159,7 +149,7 @@ def load_object_set(name: str, robot: RobotSpec, file: str | Path | None = None)
             has another digest.
         MissingDependency: If meshes are needed and pybullet is not installed.
     """
-    path = Path(file) if file else sets_file(robot)
+    path = Path(file) if file else sets_file()
     try:
         content = SetsFile.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError) as error:
