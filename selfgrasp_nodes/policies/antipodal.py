@@ -20,7 +20,6 @@ from pydantic import Field
 from selfgrasp_nodes.geometry import grasp_pose, point_to_pixel, wrap_grasp
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES, PolicyBase
 from selfgrasp_nodes.policies.closing import Closing, Hand, close_fingers
-from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.policies.hypotheses import Search, hypotheses
 from selfgrasp_nodes.policies.ranking import avoidance, suppress
 from selfgrasp_nodes.policies.surface import build_surface
@@ -65,7 +64,7 @@ class AntipodalParams(Spec):
     prefer_top: Annotated[float, Field(ge=0, le=1)] = 0.35
 
 
-class Antipodal(PolicyBase):
+class Antipodal(PolicyBase[AntipodalParams]):
     """Grasps whose two contacts face each other, with room for both fingers."""
 
     name = "antipodal"
@@ -76,8 +75,6 @@ class Antipodal(PolicyBase):
     def __init__(self, robot: RobotSpec, params: AntipodalParams, arm: str = ""):
         """See :class:`PolicyBase`."""
         super().__init__(robot, params, arm)
-        self.params = params
-        self.fingers = Fingers(self.gripper)
         self.search = Search(
             angles=params.angles,
             depth=params.depth,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from selfgrasp_nodes.errors import EmptyObservation, InvalidImage
+from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.robots import ArmSpec, GripperSpec, RobotSpec, Spec
 from selfgrasp_nodes.types import Candidate, Heightmap, Observation, Primitive
 
 ALL_PRIMITIVES = (Primitive.GRASP, Primitive.PUSH)
+
+ParamsT = TypeVar("ParamsT", bound=Spec)
 
 
 @runtime_checkable
@@ -64,15 +67,22 @@ class Policy(Protocol):
         ...
 
 
-class PolicyBase:
-    """What the policies share: robot, parameters, the checks of their input."""
+class PolicyBase(Generic[ParamsT]):
+    """What the policies share: robot, parameters, the checks of their input.
+
+    Attributes:
+        params: An instance of the class's ``Params``.
+        arm: The arm whose gripper is planned with.
+        gripper: Its gripper.
+        fingers: Where that gripper's fingers are.
+    """
 
     name: str = ""
     required_views: tuple[str, ...] = ("heightmap",)
     primitives: tuple[Primitive, ...] = (Primitive.GRASP,)
     Params: ClassVar[type[Spec]] = Spec
 
-    def __init__(self, robot: RobotSpec, params: Spec, arm: str = ""):
+    def __init__(self, robot: RobotSpec, params: ParamsT, arm: str = ""):
         """Bind a policy to a robot.
 
         Args:
@@ -85,9 +95,11 @@ class PolicyBase:
             UnknownName: If the robot has no such arm.
         """
         self.robot = robot
+        self.params = params
         self.arm_name = arm
         self.arm: ArmSpec = robot.arm(arm)
         self.gripper: GripperSpec = self.arm.gripper
+        self.fingers = Fingers(self.gripper)
 
     def look_pose(self, observation: Observation, seed: int) -> tuple[str, np.ndarray] | None:
         """No further view is wanted."""

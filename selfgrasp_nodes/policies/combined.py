@@ -31,7 +31,7 @@ class AntipodalPushParams(Spec):
     push_weight: Annotated[float, Field(ge=0, le=10)] = 0.5
 
 
-class AntipodalPush(PolicyBase):
+class AntipodalPush(PolicyBase[AntipodalPushParams]):
     """Good grasps, then pushes, then poor grasps."""
 
     name = "antipodal+push"
@@ -41,7 +41,6 @@ class AntipodalPush(PolicyBase):
     def __init__(self, robot: RobotSpec, params: AntipodalPushParams, arm: str = ""):
         """See :class:`PolicyBase`."""
         super().__init__(robot, params, arm)
-        self.params = params
         self.grasp = Antipodal(robot, params.grasp, arm)
         self.push = PushHeuristic(robot, params.push, arm)
 

@@ -19,7 +19,6 @@ from selfgrasp_nodes.policies.areas import region_areas
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES
 from selfgrasp_nodes.policies.random_uniform import OpenGraspParams, OpenGraspPolicy
 from selfgrasp_nodes.policies.ranking import avoidance
-from selfgrasp_nodes.robots import RobotSpec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
 
 
@@ -37,17 +36,12 @@ class EigenvectorParams(OpenGraspParams):
     thin_factor: Annotated[float, Field(ge=0, le=5)] = 1.0
 
 
-class Eigenvector(OpenGraspPolicy):
+class Eigenvector(OpenGraspPolicy[EigenvectorParams]):
     """Principal axes of each region; larger regions first."""
 
     name = "eigenvector"
     required_views = ("heightmap", "regions")
     Params = EigenvectorParams
-
-    def __init__(self, robot: RobotSpec, params: EigenvectorParams, arm: str = ""):
-        """See :class:`PolicyBase`."""
-        super().__init__(robot, params, arm)
-        self.params = params
 
     def propose(
         self,

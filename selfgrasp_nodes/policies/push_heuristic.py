@@ -18,10 +18,9 @@ from pydantic import Field
 
 from selfgrasp_nodes.geometry import point_to_pixel, push_pose, wrap_push
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES, PolicyBase
-from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.policies.ranking import avoidance, suppress
 from selfgrasp_nodes.policies.surface import Surface, build_surface
-from selfgrasp_nodes.robots import RobotSpec, Spec
+from selfgrasp_nodes.robots import Spec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive, Workspace
 
 Length = Annotated[float, Field(gt=0, le=0.5)]
@@ -55,18 +54,12 @@ class PushParams(Spec):
     min_score: Annotated[float, Field(ge=0, le=1)] = 0.005
 
 
-class PushHeuristic(PolicyBase):
+class PushHeuristic(PolicyBase[PushParams]):
     """Strokes that separate what stands together."""
 
     name = "push-heuristic"
     primitives = (Primitive.PUSH,)
     Params = PushParams
-
-    def __init__(self, robot: RobotSpec, params: PushParams, arm: str = ""):
-        """See :class:`PolicyBase`."""
-        super().__init__(robot, params, arm)
-        self.params = params
-        self.fingers = Fingers(self.gripper)
 
     def propose(
         self,

@@ -17,7 +17,7 @@ from selfgrasp_nodes.geometry import project
 from selfgrasp_nodes.policies.areas import Area, region_areas
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES
 from selfgrasp_nodes.policies.random_uniform import OpenGraspParams, OpenGraspPolicy
-from selfgrasp_nodes.robots import ArmSpec, RobotSpec
+from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive, View
 
 OCCLUSION = 0.05
@@ -39,7 +39,7 @@ class RandomRoiParams(OpenGraspParams):
     look: bool = True
 
 
-class RandomRoi(OpenGraspPolicy):
+class RandomRoi(OpenGraspPolicy[RandomRoiParams]):
     """A random region, a uniform point in it, a uniform angle.
 
     The propensity is the density over (x, y, angle) [1 / (m^2 rad)]: one over the
@@ -49,11 +49,6 @@ class RandomRoi(OpenGraspPolicy):
     name = "random-roi"
     required_views = ("heightmap", "regions")
     Params = RandomRoiParams
-
-    def __init__(self, robot: RobotSpec, params: RandomRoiParams, arm: str = ""):
-        """See :class:`PolicyBase`."""
-        super().__init__(robot, params, arm)
-        self.params = params
 
     def propose(
         self,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from selfgrasp_nodes.geometry import grasp_pose, point_to_pixel
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES, PolicyBase
-from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.policies.surface import clean_height
-from selfgrasp_nodes.robots import RobotSpec, Spec
+from selfgrasp_nodes.robots import Spec
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
 
 
@@ -32,6 +31,9 @@ class OpenGraspParams(Spec):
     force: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
+OpenParamsT = TypeVar("OpenParamsT", bound=OpenGraspParams)
+
+
 class RandomParams(OpenGraspParams):
     """Parameters of :class:`RandomUniform`.
 
@@ -42,18 +44,12 @@ class RandomParams(OpenGraspParams):
     margin: Annotated[float, Field(ge=0, le=0.2)] = 0.0
 
 
-class OpenGraspPolicy(PolicyBase):
+class OpenGraspPolicy(PolicyBase[OpenParamsT]):
     """Base of the policies that choose (x, y, angle) only, as Pinto's do."""
-
-    def __init__(self, robot: RobotSpec, params: OpenGraspParams, arm: str = ""):
-        """See :class:`PolicyBase`."""
-        super().__init__(robot, params, arm)
-        self.open_params = params
-        self.fingers = Fingers(self.gripper)
 
     def open_grasp(self, x: float, y: float, surface: float, angle: float) -> Candidate:
         """A grasp with the gripper fully open, ``depth`` below a surface height [m]."""
-        p, gripper = self.open_params, self.gripper
+        p, gripper = self.params, self.gripper
         z = self.fingers.table_safe(surface - p.depth, gripper.width_max, p.table_clearance)
         pixel = point_to_pixel(self.robot.workspace.workspace, x, y)
         return Candidate(
@@ -66,7 +62,7 @@ class OpenGraspPolicy(PolicyBase):
         )
 
 
-class RandomUniform(OpenGraspPolicy):
+class RandomUniform(OpenGraspPolicy[RandomParams]):
     """A uniform point of the workspace and a uniform angle in [0, pi).
 
     The propensity is the density over (x, y, angle) [1 / (m^2 rad)].
@@ -74,11 +70,6 @@ class RandomUniform(OpenGraspPolicy):
 
     name = "random"
     Params = RandomParams
-
-    def __init__(self, robot: RobotSpec, params: RandomParams, arm: str = ""):
-        """See :class:`PolicyBase`."""
-        super().__init__(robot, params, arm)
-        self.params = params
 
     def propose(
         self,
