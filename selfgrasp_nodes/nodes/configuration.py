@@ -24,6 +24,7 @@ class Configuration:
 
     def __init__(self, node: BaseNode):
         self._node = node
+        self._missing: set[str] = set()
         self._clients: dict[str, Any] = {
             name: node.create_client(
                 GetParameters, f"{name}/get_parameters", callback_group=node.group
@@ -31,25 +32,32 @@ class Configuration:
             for name in NODES
         }
 
-    def parts(self) -> dict[str, str]:
-        """Each node's digest; empty for one that does not run."""
-        return {name: self._ask(client) for name, client in self._clients.items()}
-
-    def digest(self, policy: str = "") -> str:
-        """Of robot, motion, policy, labels and recording together.
+    def parts(self, recorded: bool) -> dict[str, str]:
+        """Each node's digest; empty for one that does not run.
 
         Args:
+            recorded: Whether the recorder's options count, too.
+        """
+        return {name: self._ask(name) for name in NODES if recorded or name != "recorder"}
+
+    def digest(self, recorded: bool, policy: str = "") -> str:
+        """Of robot, motion, policy, labels and, where it is recorded, the recorder.
+
+        Args:
+            recorded: Whether the run is recorded.
             policy: Name that a goal gives; empty for the policy node's own.
         """
-        return config_digest(self._node.robot, policy, sorted(self.parts().items()))
+        parts = sorted(self.parts(recorded).items())
+        return config_digest(self._node.robot, policy, parts)
 
-    def _ask(self, client: Any) -> str:
-        if not client.service_is_ready():
+    def _ask(self, name: str) -> str:
+        if name in self._missing:
             return ""
         request = GetParameters.Request(names=[DIGEST])
         try:
-            answer = call(client, request, self._node.values["service_timeout"])
+            answer = call(self._clients[name], request, self._node.values["service_timeout"])
         except Unavailable as error:
-            self._node.get_logger().warning(f"configuration not asked for: {error}")
+            self._missing.add(name)
+            self._node.get_logger().warning(f"configuration of {name!r} not known: {error}")
             return ""
         return answer.values[0].string_value if answer.values else ""

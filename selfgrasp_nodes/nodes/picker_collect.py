@@ -54,7 +54,7 @@ class Collection:
         request, node = run.goal.request, self._node
         if not request.tries:
             raise InvalidConfig("collect needs tries > 0")
-        digest, seed = node.configuration.digest(request.policy), int(request.seed)
+        digest, seed = node.configuration.digest(True, request.policy), int(request.seed)
         answer = node.store.begin(node.robot.name, digest, seed, request.resume, request.store_uri)
         begun, before = time.monotonic(), answer.trials
         result.done, result.bag_uri = before, answer.uri

@@ -246,8 +246,8 @@ class PickerNode(BaseNode):
 
     def _identity(self, seed: int) -> RunIdentity:
         """Of a goal that is no collection; begins to record it where that is wanted."""
-        digest = self.configuration.digest()
         self.store.record = self.values["record"]
+        digest = self.configuration.digest(self.store.record)
         if self.store.record:
             self.store.begin(self.robot.name, digest, seed, resume=True)
         run_id = f"run-{time.time_ns() // 1_000_000:x}"

@@ -450,6 +450,9 @@ def test_the_picker_clears_the_table_and_records_it(graph) -> None:
     records = {record.trial_id: record for record in run.records}
     assert set(result.trial_ids) <= set(records)
     last = records[result.trial_ids[-1]]
+    # The session says with what it was recorded: the goal's seed, and all options.
+    assert run.session["seed"] == 3
+    assert run.session["config_digest"] == last.config_digest != run.session["robot_digest"]
     assert last.outcome["rule_version"].startswith(("grasp/", "push/"))
     trials = {t.record.trial_id: t for t in run.trials()}
     trial = trials[result.trial_ids[0]]
