@@ -1,0 +1,196 @@
+"""``selfgrasp train``: from a store of tries to a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfgrasp_nodes.learning.patch_train import Step
+
+HELP = "train a policy on a store of tries, or run a whole curriculum"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser(
+        "train",
+        help=HELP,
+        description=HELP + ". The same command goes on with what was interrupted.",
+    )
+    parser.add_argument("policy", choices=["patch"], help="which learnt policy")
+    parser.add_argument("--data", type=Path, metavar="STORE", help="store of tries")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the checkpoint")
+    parser.add_argument(
+        "--config", type=Path, help="YAML of the training (default: config/learning/patch.yaml)"
+    )
+    parser.add_argument(
+        "--curriculum",
+        type=Path,
+        help="YAML of a curriculum: collects, trains, and collects with what was trained",
+    )
+    parser.add_argument("--start", type=Path, help="checkpoint to fine-tune as a further stage")
+    parser.add_argument("--stages", default="", help="train on these stages alone, e.g. '0,1'")
+    parser.add_argument("--members", type=int, help="networks of the ensemble")
+    parser.add_argument("--seed", type=int, help="of everything that is drawn")
+    parser.add_argument("--threads", type=int, help="of torch")
+    parser.add_argument("--imagenet", type=Path, help="ImageNet weights for network 'alexnet'")
+    parser.add_argument("--workers", type=int, help="worlds at once, for a curriculum")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train with progress, and print the card."""
+    from rich.console import Console
+
+    from selfgrasp_nodes.errors import InvalidConfig
+
+    require_torch()
+    console = Console()
+    if args.curriculum:
+        from selfgrasp_nodes.learning.curriculum import load_curriculum, run_curriculum
+
+        if not args.out:
+            raise InvalidConfig("a curriculum needs --out DIR")
+        overrides = {"workers": args.workers} if args.workers else {}
+        curriculum = load_curriculum(args.curriculum, **overrides)
+        with Display(console) as display:
+            cards = run_curriculum(curriculum, args.out, display)
+        for card in cards:
+            console.print(card_line(card))
+        return 0
+    if not args.data or not args.out:
+        raise InvalidConfig("give --data STORE and --out DIR, or --curriculum FILE and --out DIR")
+    from selfgrasp_nodes.learning.patch_config import load_training
+    from selfgrasp_nodes.learning.patch_job import PatchJob, run_job
+    from selfgrasp_nodes.paths import share_dir
+
+    overrides = {
+        name: getattr(args, name)
+        for name in ("members", "seed", "threads")
+        if getattr(args, name) is not None
+    }
+    if args.imagenet:
+        overrides["imagenet"] = str(args.imagenet)
+    config = load_training(
+        args.config or share_dir() / "config" / "learning" / "patch.yaml", **overrides
+    )
+    job = PatchJob(args.data, args.out, config, stages(args.stages), args.start)
+    with Display(console) as display:
+        card = run_job(job, display.step, display.decoded)
+    console.print(card.as_yaml(), markup=False, highlight=False)
+    console.print(f"checkpoint: {args.out / job.name}.safetensors")
+    return 0
+
+
+def stages(text: str) -> tuple[int, ...] | None:
+    """Numbers of a comma-separated list; None where empty.
+
+    Raises:
+        InvalidConfig: If one is no number.
+    """
+    from selfgrasp_nodes.errors import InvalidConfig
+
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip()) or None
+    except ValueError as error:
+        raise InvalidConfig(f"--stages takes numbers such as '0,1', not {text!r}") from error
+
+
+def require_torch() -> None:
+    """Say what to install where torch is missing.
+
+    Raises:
+        MissingDependency: If it is.
+    """
+    from selfgrasp_nodes.errors import MissingDependency
+
+    try:
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency(
+            f"training needs {error.name}: pip install -r requirements-learning.txt"
+        ) from error
+
+
+def card_line(card: Any) -> str:
+    """One line about a checkpoint."""
+    held = card.metrics["held_out"]
+    accuracy = held["balanced_accuracy"]
+    return (
+        f"{card.training['tries']} tries, {card.training['positives']} positive: balanced "
+        f"accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] on "
+        f"{held['tries']} held out"
+    )
+
+
+class Display:
+    """Progress bars of a training or a curriculum."""
+
+    def __init__(self, console: Any):
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._title = ""
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def title(self, text: str) -> None:
+        """What the next bars belong to."""
+        self._title = f"{text}: " if text else ""
+
+    def line(self, text: str) -> None:
+        """A line above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def step(self, now: Step) -> None:
+        """A training's progress."""
+        note = ""
+        if now.numbers:
+            note = (
+                f"loss {now.numbers['loss']:.3f}, area under ROC {now.numbers['roc_area']:.3f}, "
+                f"balanced accuracy {now.numbers['best_balanced_accuracy']:.3f}"
+            )
+        self._show(f"train network {now.member + 1}", now.epoch + now.done, now.epochs, note)
+
+    def decoded(self, done: int, total: int) -> None:
+        """The decoding of crops."""
+        self._show("read crops", done, total, "")
+
+    def collected(self, progress: Any) -> None:
+        """A collection's progress."""
+        note = f"{progress.positives} positive, {progress.rate:.1f} a second"
+        self._show("collect", progress.labelled, progress.wanted, note)
+
+    def _show(self, name: str, done: float, total: float, note: str) -> None:
+        name = self._title + name
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, note="")
+        task = self._tasks[name]
+        self._progress.update(task, completed=done, total=total)
+        if note:
+            self._progress.update(task, note=note)
