@@ -14,6 +14,9 @@ help:  ## This list
 setup:  ## Everything that running needs (PYTHON=python3.12 to choose the interpreter)
 	@$(SETUP)
 
+setup-learning:  ## Also what training and learnt policies need (torch)
+	@$(SETUP) --learning
+
 setup-dev:  ## Also what tests and linters need
 	@$(SETUP) --dev
 

@@ -174,7 +174,10 @@ setup(
     py_modules=[],
     data_files=[],
     install_requires=requirements("requirements.txt"),
-    extras_require={"dev": requirements("requirements-dev.txt")},
+    extras_require={
+        "learning": requirements("requirements-learning.txt"),
+        "dev": requirements("requirements-dev.txt"),
+    },
     entry_points={"console_scripts": ["selfgrasp = selfgrasp_nodes.cli.main:main"]},
     cmdclass={"build": Build, "build_with_cmake": BuildWithCMake},
     distclass=PlatformDistribution,

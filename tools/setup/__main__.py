@@ -36,7 +36,10 @@ def parse_arguments() -> argparse.Namespace:
         prog="make setup",
         description="Virtual environment, ROS 2, libraries, system packages and interfaces.",
     )
-    parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
+    parser.add_argument("--dev", action="store_true", help="all of it, and test tools")
+    parser.add_argument(
+        "--learning", action="store_true", help="also what training and learnt policies need"
+    )
     parser.add_argument("--check", action="store_true", help="only say what is left to do")
     parser.add_argument("--verbose", action="store_true", help="show what the tools print")
     parser.add_argument(
@@ -71,6 +74,8 @@ def main() -> int:
                 ],
                 [launcher.step(ROOT, venv, interpreter)],
             ]
+            if arguments.dev or arguments.learning:
+                steps.append([wheels.learning_step(ROOT, venv, interpreter, console)])
             if arguments.dev:
                 steps.append([wheels.tools_step(ROOT, venv, interpreter, console)])
             if arguments.check:

@@ -67,6 +67,18 @@ def libraries_step(root: Path, venv: Path, interpreter: Interpreter, console: Co
     )
 
 
+def learning_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
+    """Install what training and learnt policies need."""
+    file = root / "requirements-learning.txt"
+    return Step(
+        "learning",
+        "Learning: torch, baselines, meshes of novel objects (several hundred MB)",
+        digest("learning", str(root), interpreter.key, file),
+        lambda: _install(file, venv, interpreter, console),
+        venv / ".setup",
+    )
+
+
 def tools_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
     """Install what tests and linters need."""
     file = root / "requirements-dev.txt"
