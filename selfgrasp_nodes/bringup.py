@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -88,37 +87,56 @@ class Description:
         """All nodes by name."""
         return {node.name: node for process in self.processes for node in process.nodes}
 
-    def commands(self, folder: Path | None = None) -> list[list[str]]:
+    def commands(self, folder: Path) -> list[list[str]]:
         """The command line of each process.
 
         Args:
-            folder: Where the parameter files are written; a new temporary one
-                where None.
+            folder: Where the parameter files are written. The caller removes it
+                when the processes have ended.
         """
-        folder = folder or Path(tempfile.mkdtemp(prefix="selfgrasp-"))
         return [_command(process, folder, self) for process in self.processes]
 
 
 _COMMON = (
     Argument("robot", "ur5_rg2", "robot: a name in config/robots, or a YAML file"),
     Argument("policy", "antipodal", "policy that chooses where to grasp and push"),
-    Argument("processes", "grouped", "one process a node, or grouped", ("grouped", "separate")),
+    Argument(
+        "processes",
+        "grouped",
+        "grouped: few processes, for few cores; separate: one process a node",
+        ("grouped", "separate"),
+    ),
     Argument("record", "", "folder for the bags of what is done; empty: nothing is recorded"),
     Argument("namespace", "", "ROS namespace of all nodes"),
-    Argument("parameters", "", "YAML file of parameters that win over config/nodes"),
-    Argument("rviz", "false", "start RViz with the project's view", ("true", "false")),
+    Argument("parameters", "", "YAML file of ROS parameters that win over config/nodes"),
+    Argument("rviz", "false", "also start rviz2 with the project's view", ("true", "false")),
     Argument("log_level", "info", "of all nodes", ("debug", "info", "warn", "error")),
 )
 _SIM = (
-    Argument("objects", "10", "objects dropped on the table at the start"),
+    Argument("objects", "10", "objects dropped on the table at the start, 0 to 100"),
     Argument("seed", "1", "of the scene and of the sensors' noise"),
-    Argument("scene", "", "scene file (JSON) instead of a random drop"),
-    Argument("meshes", "", "objects instead of blocks: pybullet, or a folder of STL or OBJ files"),
+    Argument(
+        "scene", "", "scene file (JSON), whose first scene is laid out instead of a random drop"
+    ),
+    Argument(
+        "meshes",
+        "",
+        "objects instead of blocks: pybullet, pybullet:0-99, or a folder of OBJ, STL, PLY or OFF "
+        "files (FOLDER@0.001 scales millimetres)",
+    ),
     Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
-    Argument("stream_rate", "0.0", "pictures a second without being asked for; 0: on request"),
+    Argument(
+        "stream_rate",
+        "0.0",
+        "pictures of each camera a second without being asked for, at most 30; 0: on request",
+    ),
 )
 _ROBOT = (
-    Argument("camera", "", "namespace of the camera's topics; empty: as the robot describes it"),
+    Argument(
+        "camera",
+        "",
+        "namespace of the overhead camera's topics; empty: as the robot's description says",
+    ),
     Argument(
         "discovery_range",
         "SUBNET",
@@ -128,8 +146,11 @@ _ROBOT = (
     Argument("use_sim_time", "false", "time from /clock (Gazebo)", ("true", "false")),
 )
 _COLLECT = (
-    Argument("tries", "100", "tries to record"),
-    Argument("resume", "false", "go on with the run in the folder", ("true", "false")),
+    Argument("record", "out/collect", "folder for the bags and the index of trials"),
+    Argument("objects", "10", "objects of each scene, 1 to 100"),
+    Argument("seed", "1", "of the scenes and of the sensors' noise"),
+    Argument("tries", "100", "tries to record, on one random scene after the other"),
+    Argument("resume", "false", "go on with the run in the folder of record", ("true", "false")),
 )
 
 _BASE = {"sim": _COMMON + _SIM, "robot": _COMMON + _ROBOT}
@@ -144,13 +165,9 @@ def arguments(kind: str) -> tuple[Argument, ...]:
         UnknownName: If there is no such kind.
     """
     if kind == "collect":
-        base = tuple(
-            Argument("record", "out/collect", "folder for the bags and the index of trials")
-            if a.name == "record"
-            else a
-            for a in _BASE["sim"]
-        )
-        return base + _COLLECT
+        changed = {argument.name: argument for argument in _COLLECT}
+        kept = [changed.pop(a.name, a) for a in _BASE["sim"] if a.name != "scene"]
+        return (*kept, *changed.values())
     if kind not in _BASE:
         raise UnknownName("bring-up", kind, KINDS)
     return _BASE[kind]
@@ -227,7 +244,7 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
         special["sim"] = {
             "objects": _integer(values, "objects"),
             "seed": _integer(values, "seed"),
-            "scene": values["scene"],
+            "scene": values.get("scene", ""),
             "meshes": values["meshes"],
             "real_time_factor": _number(values, "real_time_factor"),
             "stream_rate": _number(values, "stream_rate"),

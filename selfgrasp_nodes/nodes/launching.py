@@ -6,6 +6,10 @@ where ``selfgrasp up`` starts the same description.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from launch.actions import (
@@ -53,7 +57,9 @@ def launch_description(kind: str) -> LaunchDescription:
 
 def _actions(description: bringup.Description) -> list[Any]:
     actions: list[Any] = []
-    commands = description.commands()
+    folder = Path(tempfile.mkdtemp(prefix="selfgrasp-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # a node may be started late
+    commands = description.commands(folder)
     for process, command in zip(description.processes, commands, strict=True):
         lines: list[str] = []
         action = ExecuteProcess(
