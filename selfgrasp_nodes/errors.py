@@ -56,6 +56,10 @@ class ExecutionFailed(SelfGraspError):
     """A trajectory or a gripper command was aborted while it ran."""
 
 
+class Blocked(ExecutionFailed):
+    """Something was in the way: the wrist felt more than its limit, and the arm stopped."""
+
+
 class Cancelled(SelfGraspError):
     """The caller cancelled what was running."""
 

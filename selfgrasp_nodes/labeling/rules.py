@@ -77,8 +77,8 @@ class GraspRule:
         version = self.options.grasp.version
         act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
         if act is None and execution.code in (OutcomeCode.UNKNOWN, OutcomeCode.EXECUTION_FAILED):
-            # Motion that a wrench limit stopped on its way down has failed, too;
-            # what the wrist felt tells it from a failure of the arm.
+            # Recordings made before motion itself said BLOCKED call it a failure, too,
+            # where a wrench limit stopped the way down: what the wrist felt tells it apart.
             force = struck(execution)
             if force >= self.options.grasp.block_force or execution.code == OutcomeCode.UNKNOWN:
                 text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfgrasp_nodes.errors import ExecutionFailed
+from selfgrasp_nodes.errors import Blocked
 from selfgrasp_nodes.motion.options import SafetyOptions
 from selfgrasp_nodes.motion.port import ArmSample
 
@@ -27,7 +27,7 @@ class WrenchGuard:
         """Take a sample into account.
 
         Raises:
-            ExecutionFailed: If force or torque changed by more than the limits.
+            Blocked: If force or torque changed by more than the limits.
         """
         if not np.all(np.isfinite(sample.wrench)):
             return
@@ -38,7 +38,7 @@ class WrenchGuard:
         over = force > self._options.max_force or torque > self._options.max_torque
         self._above = self._above + 1 if over else 0
         if self._above >= _IN_A_ROW:
-            raise ExecutionFailed(
+            raise Blocked(
                 f"the wrist felt {force:.0f} N and {torque:.1f} N m more than at rest (limits: "
                 f"{self._options.max_force:.0f} N, {self._options.max_torque:.1f} N m); "
                 "something is in the way"

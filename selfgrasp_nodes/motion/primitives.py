@@ -129,6 +129,7 @@ def grasp_steps(
     arm: ArmSpec,
     options: MotionOptions,
     heightmap: Heightmap | None = None,
+    place: np.ndarray | None = None,
 ) -> tuple[Step, ...]:
     """Waypoints of a grasp, from the approach to home.
 
@@ -138,6 +139,7 @@ def grasp_steps(
         arm: The arm that acts.
         options: Heights and speeds.
         heightmap: What lies under the hand; the approach begins above it.
+        place: world_T_tcp in which it lets go; over the bin where None.
 
     Raises:
         InvalidCandidate: See :func:`check_candidate`.
@@ -147,7 +149,17 @@ def grasp_steps(
     grasp = candidate.pose
     above = _above(grasp, width, gripper, options, options.grasp.approach_height, heightmap)
     lifted = _raised(grasp, options.grasp.lift_height)
-    place = release_pose(grasp, robot, arm, options.grasp.bin_spread)
+    if place is None:
+        bin_pose = release_pose(grasp, robot, arm, options.grasp.bin_spread)
+        carry: tuple[Step, ...] = (
+            Move(PhaseCode.CARRY, bin_pose, width, carries=True, any_yaw=True),
+        )
+        leave: tuple[Step, ...] = ()
+    else:
+        over = _above(place, width, gripper, options, options.grasp.lift_height, heightmap)
+        down = Move(PhaseCode.CARRY, place, width, True, speed.descend_velocity, guarded=True)
+        carry = (Move(PhaseCode.CARRY, over, width, carries=True), down)
+        leave = (Move(PhaseCode.RELEASE, over, width, True, speed.linear_velocity),)
     return (
         Grip(PhaseCode.APPROACH, width, gripper.force_max, wait=False),
         Move(PhaseCode.APPROACH, above, width, guarded=True),
@@ -156,10 +168,11 @@ def grasp_steps(
         Grip(PhaseCode.ACT, gripper.width_min, candidate.max_force),
         Move(PhaseCode.LIFT, lifted, width, True, speed.linear_velocity, carries=True),
         Rest(PhaseCode.LIFT, options.grasp.settle),
-        Move(PhaseCode.CARRY, place, width, carries=True, any_yaw=True),
+        *carry,
         Grip(
             PhaseCode.RELEASE, width, gripper.force_max, opens_by=options.gripper.release_opening
         ),
+        *leave,
         MoveJoints(PhaseCode.HOME, arm.home),
     )
 
@@ -225,10 +238,12 @@ def candidate_steps(
     arm: ArmSpec,
     options: MotionOptions,
     heightmap: Heightmap | None = None,
+    place: np.ndarray | None = None,
 ) -> tuple[Step, ...]:
     """:func:`grasp_steps` or :func:`push_steps`, by the candidate's primitive."""
-    steps = grasp_steps if candidate.primitive == Primitive.GRASP else push_steps
-    return steps(candidate, robot, arm, options, heightmap)
+    if candidate.primitive == Primitive.GRASP:
+        return grasp_steps(candidate, robot, arm, options, heightmap, place)
+    return push_steps(candidate, robot, arm, options, heightmap)
 
 
 def _raised(pose: np.ndarray, height: float) -> np.ndarray:

@@ -161,6 +161,7 @@ def plan_candidate(
     *,
     whole: bool = True,
     scale: float = 1.0,
+    place: np.ndarray | None = None,
 ) -> Program:
     """Plan a whole try.
 
@@ -176,6 +177,7 @@ def plan_candidate(
         heightmap: What the approach must be above.
         whole: Also plan how what is held is put away and how the arm goes home.
         scale: Share of the configured speed.
+        place: world_T_tcp in which a grasp lets go; over the bin where None.
 
     Raises:
         InvalidCandidate: If the candidate makes no sense.
@@ -191,7 +193,10 @@ def plan_candidate(
     q_free = out[-1].end if out else q_start
     failure: PlanningFailed | None = None
     for turned in _turns(planner, candidate, arm, q_free):
-        steps = candidate_steps(turned, robot, arm, options, heightmap)
+        target = place
+        if place is not None and not np.array_equal(turned.pose, candidate.pose):
+            target = _half_turned(place)  # or the object would lie the other way round
+        steps = candidate_steps(turned, robot, arm, options, heightmap, target)
         try:
             act = plan_program(planner, [s for s in steps if s.phase in _ACT], q_free, arm, scale)
             program = Program(candidate, arm.name, q_start, (*out, *act))
@@ -295,8 +300,7 @@ def _turns(
     """
     if candidate.primitive != Primitive.GRASP:
         return [candidate]
-    half = candidate.pose.copy()
-    half[:3, :2] *= -1
+    half = _half_turned(candidate.pose)
     found: list[tuple[float, Candidate]] = []
     failure: PlanningFailed | None = None
     for pose in (candidate.pose, half):
@@ -311,6 +315,13 @@ def _turns(
         assert failure is not None
         raise failure
     return [c for _, c in sorted(found, key=lambda pair: pair[0])]
+
+
+def _half_turned(pose: np.ndarray) -> np.ndarray:
+    """The pose turned by half a turn about its approach: the same to two equal fingers."""
+    half = pose.copy()
+    half[:3, :2] *= -1
+    return half
 
 
 def _quickest_yaw(

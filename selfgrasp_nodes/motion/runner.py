@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from selfgrasp_nodes.errors import (
+    Blocked,
     Cancelled,
     ExecutionFailed,
     PlanningFailed,
@@ -34,6 +35,11 @@ from selfgrasp_nodes.types import (
 )
 
 log = logging.getLogger(__name__)
+_CODES = {
+    Cancelled: OutcomeCode.CANCELLED,
+    PlanningFailed: OutcomeCode.PLAN_FAILED,
+    Blocked: OutcomeCode.BLOCKED,
+}
 _RETREATS = (1.0, 0.5, 0.2)  # shares of the lift height that a recovery tries
 
 
@@ -140,12 +146,8 @@ class Runner:
             if self._space is not None:
                 self._space.enter(program.act, self._is_cancelled)
             self._run(program.act)
-        except Cancelled as error:
-            self._fail(OutcomeCode.CANCELLED, error)
-        except PlanningFailed as error:
-            self._fail(OutcomeCode.PLAN_FAILED, error)
         except SelfGraspError as error:
-            self._fail(OutcomeCode.EXECUTION_FAILED, error)
+            self._fail(_code_of(error), error)
         self._record = False
         self._events.on_acted()
         return self.execution
@@ -179,10 +181,8 @@ class Runner:
             else:
                 self._run_after(program, self.holds_something if held is None else held)
         except SelfGraspError as error:
-            cancelled = isinstance(error, Cancelled)
-            code = OutcomeCode.CANCELLED if cancelled else OutcomeCode.EXECUTION_FAILED
             if self._code == OutcomeCode.UNKNOWN:
-                self._fail(code, error)
+                self._fail(_code_of(error), error)
             else:
                 self._port.stop()
             self._rest()
@@ -395,6 +395,14 @@ class Runner:
 
     def _is_cancelled(self) -> bool:
         return self._cancelled.is_set()
+
+
+def _code_of(error: SelfGraspError) -> OutcomeCode:
+    """How a try ends that an error has ended."""
+    for kind, code in _CODES.items():
+        if isinstance(error, kind):
+            return code
+    return OutcomeCode.EXECUTION_FAILED
 
 
 def _carried(program: Program) -> tuple[Segment, ...]:

@@ -12,6 +12,7 @@ from selfgrasp.action import Execute
 from selfgrasp.srv import Label
 
 from selfgrasp_nodes.errors import (
+    Blocked,
     Busy,
     Cancelled,
     ExecutionFailed,
@@ -19,18 +20,20 @@ from selfgrasp_nodes.errors import (
     PlanningFailed,
     SelfGraspError,
 )
+from selfgrasp_nodes.motion.candidates import LEAST_DOWNWARDS
 from selfgrasp_nodes.nodes import conversions, trial_messages
 from selfgrasp_nodes.nodes.execute_feedback import Reporter
 from selfgrasp_nodes.nodes.goal_jobs import GoalJobs, goal_id
 from selfgrasp_nodes.nodes.motion_jobs import Job, Lane
 from selfgrasp_nodes.nodes.status import check, set_error, set_ok
 from selfgrasp_nodes.nodes.waiting import call, settle_cancel
-from selfgrasp_nodes.types import Candidate, Execution, Outcome, OutcomeCode, PhaseCode
+from selfgrasp_nodes.types import Candidate, Execution, Outcome, OutcomeCode, PhaseCode, Primitive
 
 if TYPE_CHECKING:
     from selfgrasp_nodes.nodes.motion_node import MotionNode
 
 _FAILURES: dict[OutcomeCode, type[SelfGraspError]] = {
+    OutcomeCode.BLOCKED: Blocked,
     OutcomeCode.PLAN_FAILED: PlanningFailed,
     OutcomeCode.EXECUTION_FAILED: ExecutionFailed,
 }
@@ -117,11 +120,27 @@ class ExecuteServer:
             raise InvalidCandidate(
                 f"the candidate's pose is in frame {frame!r}; transform it to {self._node.frame!r}"
             )
-        if request.use_place_pose:
-            raise InvalidCandidate(
-                "place_pose is not supported by this back end yet; the robot's bin is used"
-            )
         return candidate
+
+    def _place(self, request: Execute.Goal) -> np.ndarray | None:
+        """world_T_tcp in which it lets go; None for the bin.
+
+        Raises:
+            InvalidCandidate: If the pose is in another frame, not finite, or nothing is grasped.
+        """
+        if not request.use_place_pose:
+            return None
+        if request.candidate.primitive != Primitive.GRASP:
+            raise InvalidCandidate("place_pose is for grasps; a push holds nothing to place")
+        frame = request.place_pose.header.frame_id
+        if frame and frame != self._node.frame:
+            raise InvalidCandidate(
+                f"place_pose is in frame {frame!r}; transform it to {self._node.frame!r}"
+            )
+        pose = conversions.pose(request.place_pose.pose)
+        if not np.all(np.isfinite(pose)) or pose[2, 2] > -LEAST_DOWNWARDS:
+            raise InvalidCandidate("place_pose must be finite, and its z axis lead downwards")
+        return pose
 
     def _lanes(self, candidate: Candidate) -> list[Lane]:
         """The named arm's; else all, those with the least to do first, then the nearest."""
@@ -158,7 +177,8 @@ class ExecuteServer:
         """
         request = goal.request
         trial_id = request.trial_id or f"execute-{bytes(goal.goal_id.uuid).hex()[:8]}"
-        job = lane.enter(trial_id, request.max_wrench)
+        place = self._place(request)
+        job = lane.enter(trial_id, request.max_wrench, goes_home=place is not None)
         self._goals.add(goal_id(goal), lane, job)
         try:
             q_start = lane.q_start(job, self._node.values["queue_timeout"])
@@ -170,6 +190,7 @@ class ExecuteServer:
                     self._node.heightmap(candidate.observation_id),
                     request.speed_scale or 1.0,
                     lambda: self._node.arms_now(lane.arm.name),
+                    place,
                 )
             self.plan_ms = (self._node.steady.now().nanoseconds - begun) / 1e6
             reporter = Reporter(self._node, goal, job, program.candidate)

@@ -92,22 +92,30 @@ class Lane:
         self._lock = threading.Lock()
         self._rests = False
 
-    def runner(self, max_force: float = 0.0) -> Runner:
-        """A runner of its own for one job; ``max_force`` [N] at the wrist, 0 as configured."""
+    def runner(self, max_force: float = 0.0, goes_home: bool = False) -> Runner:
+        """A runner of its own for one job.
+
+        Args:
+            max_force: At the wrist [N]; 0 as configured.
+            goes_home: Whether the arm goes home after it has let go, although it
+                shares the table with nobody.
+        """
         options = self._options
         if max_force > 0:
             safety = options.safety.model_copy(update={"max_force": max_force})
             options = options.model_copy(update={"safety": safety})
         alone = self.space is None
-        return Runner(self.port, self.arm, options, self._planner, self.space, not alone)
+        return Runner(
+            self.port, self.arm, options, self._planner, self.space, goes_home or not alone
+        )
 
     @property
     def load(self) -> int:
         """Jobs that move or wait."""
         return len(self._jobs)
 
-    def enter(self, trial_id: str, max_force: float = 0.0) -> Job:
-        """Join the queue.
+    def enter(self, trial_id: str, max_force: float = 0.0, goes_home: bool = False) -> Job:
+        """Join the queue; arguments as :meth:`runner`.
 
         Raises:
             Busy: If one moves and one waits already.
@@ -120,7 +128,7 @@ class Lane:
                     "first has ended"
                 )
             before = self._jobs[-1] if self._jobs else None
-            job = Job(trial_id, self.runner(max_force), before)
+            job = Job(trial_id, self.runner(max_force, goes_home), before)
             self._jobs.append(job)
         if self.space is not None and not self._rests:
             self._rests = True
@@ -167,17 +175,32 @@ class Lane:
         q_start: np.ndarray,
         heightmap: Heightmap | None,
         scale: float,
-        place: Callable[[], dict[str, tuple[np.ndarray, float]]],
+        others: Callable[[], dict[str, tuple[np.ndarray, float]]],
+        place: np.ndarray | None = None,
     ) -> Program:
-        """Plan a whole try; ``place`` says where the other arms are.
+        """Plan a whole try.
+
+        Args:
+            candidate: To execute.
+            q_start: Where the arm will be [rad].
+            heightmap: What lies on the table.
+            scale: Share of the configured speed.
+            others: Says where the other arms are.
+            place: world_T_tcp in which a grasp lets go; over the bin where None.
 
         Raises:
             InvalidCandidate: If the candidate makes no sense.
             PlanningFailed: With the reason.
         """
-        for name, (q, width) in place().items():
+        for name, (q, width) in others().items():
             self._planner.set_arm(name, q, width)
         self._planner.set_obstacles(heightmap)
         return plan_candidate(
-            self._planner, candidate, q_start, self._options, heightmap, scale=scale
+            self._planner,
+            candidate,
+            q_start,
+            self._options,
+            heightmap,
+            scale=scale,
+            place=place,
         )

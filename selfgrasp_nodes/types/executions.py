@@ -133,8 +133,8 @@ class Execution:
         trace: Sensors from the approach to the end of the lift or stroke.
         commanded: Trajectories in the order in which they ran.
         error: Empty, or why it ended early.
-        code: UNKNOWN when it ran to its end; PLAN_FAILED, EXECUTION_FAILED or
-            CANCELLED when it did not.
+        code: UNKNOWN when it ran to its end; PLAN_FAILED, BLOCKED,
+            EXECUTION_FAILED or CANCELLED when it did not.
     """
 
     candidate: Candidate

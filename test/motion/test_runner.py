@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from motion_cases import grasp, heightmap, push, tip
 
+from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.motion.options import load_options
@@ -96,6 +97,24 @@ def test_a_cube_is_grasped_lifted_and_put_into_the_bin(cell, robot):
     assert c.heard == expected
 
 
+def test_what_is_held_is_placed_at_a_pose(cell):
+    c = cell((0.0, 0.05))
+    candidate = grasp(X, Y + 0.05, 0.025, 0.0, 0.07, max_force=30.0)
+    place = geometry.grasp_pose(X + 0.05, Y - 0.12, 0.027, 0.6)
+    home = np.asarray(c.arm.home, float)
+    program = plan_candidate(c.planner, candidate, home, c.options, place=place)
+    runner = Runner(c.port, c.arm, c.options, c.planner, home_after_place=True)
+    runner.act(program, c.events)
+    whole = runner.put_away(True)
+    assert whole.code == OutcomeCode.UNKNOWN, whole.error
+    assert [p.code for p in whole.phases][-3:] == [P.CARRY, P.RELEASE, P.HOME]
+    np.testing.assert_allclose(c.q(), home, atol=0.01)
+    c.world.step(500)
+    # Set down there, not dropped from above: it stands where the pose says.
+    np.testing.assert_allclose(c.places()[0][:2], place[:2, 3], atol=0.01)
+    assert c.places()[0][2] == pytest.approx(0.025, abs=0.003)
+
+
 def test_the_trace_covers_the_try_and_shows_the_grasp(cell):
     c = cell((0.0, 0.0))
     execution = c.act(grasp(X, Y, 0.025, 0.0, 0.07, max_force=30.0))
@@ -143,8 +162,9 @@ def test_what_is_in_the_way_stops_the_descent(cell, robot):
     c = cell((0.0, 0.0))
     # One finger comes down on the cube's top: the candidate is 5 cm off.
     execution = c.act(grasp(X + 0.05, Y, 0.02, 0.0, 0.09))
-    assert execution.code == OutcomeCode.EXECUTION_FAILED
+    assert execution.code == OutcomeCode.BLOCKED
     assert "in the way" in execution.error
+    assert GraspRule().label_grasp(execution, c.arm.gripper).code == OutcomeCode.BLOCKED
     assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND]
     still = c.q()
     c.world.step(100)
@@ -160,7 +180,7 @@ def test_a_lower_limit_stops_it_sooner(robot, planner):
     for limit in (15.0, 80.0):
         c = Cell(robot, planner, load_options(safety={"max_force": limit}), (0.0, 0.0))
         execution = c.act(grasp(X + 0.05, Y, 0.02, 0.0, 0.09))
-        assert execution.code == OutcomeCode.EXECUTION_FAILED
+        assert execution.code == OutcomeCode.BLOCKED
         peaks[limit] = execution.phase(P.DESCEND).end
     assert peaks[15.0] <= peaks[80.0]
 

@@ -361,6 +361,26 @@ def test_plan_only_moves_nothing(graph) -> None:
     assert np.abs(joints_now(graph) - before).max() < 0.01
 
 
+def test_an_object_is_placed_where_the_goal_says(graph) -> None:
+    graph.drop(1, 7)
+    planned = graph.call(Plan, "plan", Plan.Request(seed=1, primitives=[0]))
+    assert planned.success, planned.message
+    grasp = conversions.candidate(planned.candidates[0])
+    x, y = (-0.6, -0.12) if grasp.pose[1, 3] > 0 else (-0.6, 0.12)
+    place = geometry.grasp_pose(x, y, grasp.pose[2, 3] + 0.002, 0.2)
+    goal = Execute.Goal(candidate=planned.candidates[0], trial_id="placed", use_place_pose=True)
+    goal.place_pose.header.frame_id = "elsewhere"
+    refused = graph.send(Execute, "execute", goal).result(20.0)
+    assert refused.code == Status.INVALID_CANDIDATE and "elsewhere" in refused.message
+    goal.place_pose = conversions.pose_stamped(place, "world")
+    result = graph.send(Execute, "execute", goal).result(60.0)
+    assert result.success and result.outcome.code == result.outcome.SUCCESS, result.message
+    truth = graph.call(GetTruth, "sim/get_truth", GetTruth.Request()).truth
+    at = truth.objects[0].pose.position
+    assert np.hypot(at.x - x, at.y - y) < 0.03
+    assert np.abs(joints_now(graph) - HOME).max() < 0.05
+
+
 def test_put_away_of_nothing_names_what_waits(graph) -> None:
     answer = graph.call(PutAway, "put_away", PutAway.Request(trial_id="ghost"))
     assert answer.code == Status.UNKNOWN_NAME and "ghost" in answer.message
