@@ -6,7 +6,10 @@ import argparse
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfgrasp_nodes.bringup import Description
 
 HELP = "watch a simulated robot pick its table clear, through the whole ROS graph"
 TIME_LIMIT = 1800.0
@@ -35,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Bring the graph up, clear the table, sum up."""
     from rich.console import Console
 
+    from selfgrasp_nodes import bringup
     from selfgrasp_nodes.cli.domain import free_domain
     from selfgrasp_nodes.errors import InvalidConfig
     from selfgrasp_nodes.policies.registry import check_name
@@ -50,17 +54,6 @@ def run(args: argparse.Namespace) -> int:
     check_name(args.policy)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = args.out or Path("out") / f"demo-{robot.name}-{args.seed}-{stamp}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with free_domain(os.environ) as domain:
-        console.print(f"ROS_DOMAIN_ID={domain} (free), this machine only; output in {folder}")
-        return _run_graph(args, robot, folder, console)
-
-
-def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any) -> int:
-    from selfgrasp_nodes import bringup
-    from selfgrasp_nodes.nodes.demo import DemoSession
-    from selfgrasp_nodes.supervisor import Supervisor
-
     given = {
         "robot": args.robot,
         "policy": args.policy,
@@ -70,6 +63,19 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
         "processes": args.processes,
         "real_time_factor": args.real_time_factor,
     }
+    description = bringup.describe("sim", given)  # refuses what is wrong before anything is made
+    folder.mkdir(parents=True, exist_ok=True)
+    with free_domain(os.environ) as domain:
+        console.print(f"ROS_DOMAIN_ID={domain} (free), this machine only; output in {folder}")
+        return _run_graph(args, description, robot, folder, console)
+
+
+def _run_graph(
+    args: argparse.Namespace, description: Description, robot: Any, folder: Path, console: Any
+) -> int:
+    from selfgrasp_nodes.nodes.demo import DemoSession
+    from selfgrasp_nodes.supervisor import Supervisor
+
     log = (folder / "nodes.log").open("w")
 
     def show(line: str) -> None:
@@ -77,7 +83,7 @@ def _run_graph(args: argparse.Namespace, robot: Any, folder: Path, console: Any)
         if args.verbose:
             console.print(line, markup=False, highlight=False)
 
-    supervisor = Supervisor(bringup.describe("sim", given), show)
+    supervisor = Supervisor(description, show)
     display = Display(console, args.objects)
     started = time.monotonic()
     try:
@@ -205,12 +211,17 @@ class Display:
             ("left in the workspace (simulator truth)", str(truth["workspace"])),
             ("fell elsewhere (simulator truth)", str(truth["elsewhere"])),
             ("tries", str(result.actions)),
-            ("grasp success (sensor label)", f"{100 * result.grasp_success:.0f} %"),
+            ("grasp success (sensor label)", _number(100 * result.grasp_success, ".0f", "%")),
             ("time", f"{seconds:.1f} s"),
-            ("time a try, median", f"{np.median(periods):.2f} s"),
-            ("arm and gripper at rest between picks, median", f"{np.median(rests):.3f} s"),
+            ("time a try, median", _number(np.median(periods), ".2f")),
+            ("arm and gripper at rest between picks, median", _number(np.median(rests), ".3f")),
         ):
             table.add_row(name, value)
         self._console.print(table)
         if result.message:
             self._console.print(result.message)
+
+
+def _number(value: float, form: str, unit: str = "s") -> str:
+    """With its unit; a dash where there is none."""
+    return "-" if value != value else f"{value:{form}} {unit}"
