@@ -53,6 +53,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="random scenes of meshes instead of blocks: 'pybullet', 'pybullet:0-99', or a "
         "folder of STL or OBJ files ('FOLDER@0.001' scales millimetres)",
     )
+    parser.add_argument("--checkpoint", help="card or weights of a learnt policy")
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the policies, e.g. rerank=0; may be given several times",
+    )
     parser.add_argument("--friction-scale", type=float, default=1.0, help="factor on all friction")
     parser.add_argument("--max-actions", type=int, default=0, help="most tries a run; 0: no limit")
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -65,6 +73,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="go on with the file of --json: runs that it holds are not repeated",
     )
     parser.set_defaults(run=run)
+
+
+def _parameters(policy: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Of one policy, from the command line; the checkpoint only where it takes one."""
+    from selfgrasp_nodes.cli.collect import parameters
+    from selfgrasp_nodes.policies.registry import takes
+
+    given = parameters(args.param)
+    if args.checkpoint and takes(policy, "checkpoint"):
+        given["checkpoint"] = str(Path(args.checkpoint).resolve())
+    return given
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
                 friction_scale=args.friction_scale,
                 max_actions=args.max_actions,
                 workers=args.workers,
+                parameters=_parameters(policy, args),
             )
             for policy in dict.fromkeys(args.policy or ["antipodal"])
         )

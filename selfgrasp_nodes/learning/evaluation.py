@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class EvaluationConfig:
         workers: Processes.
         perturb_mm: Standard shift of a scene file's poses [mm].
         perturb_degrees: Their standard turn [degrees].
+        parameters: Of the policy; they win over its file's.
     """
 
     robot: str = "ur5_rg2"
@@ -61,6 +62,7 @@ class EvaluationConfig:
     workers: int = 2
     perturb_mm: float = 2.0
     perturb_degrees: float = 2.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -172,6 +174,7 @@ class Evaluation:
             "kinds": list(config.kinds),
             "meshes": config.meshes,
             "friction_scale": config.friction_scale,
+            "parameters": dict(config.parameters),
             **summarise(ordered),
             "runs_wanted": len(self.jobs),
             "wall_time": self._seconds,
@@ -241,7 +244,12 @@ def _initialise(config: EvaluationConfig) -> None:
 
     cv2.setNumThreads(1)
     _config = config
-    _loop = FastLoop(load_robot(config.robot), config.policy, friction_scale=config.friction_scale)
+    _loop = FastLoop(
+        load_robot(config.robot),
+        config.policy,
+        friction_scale=config.friction_scale,
+        **config.parameters,
+    )
 
 
 def run_job(job: Job) -> RunResult:

@@ -56,6 +56,11 @@ def check_name(name: str) -> None:
         raise UnknownName("policy", name, policy_names())
 
 
+def takes(name: str, parameter: str) -> bool:
+    """Whether a policy has a parameter of that name."""
+    return name in _POLICIES and parameter in _POLICIES[name].Params.model_fields
+
+
 def register(policy: type[PolicyBase]) -> type[PolicyBase]:
     """Add a policy's class under its ``name``; usable as a decorator."""
     _POLICIES[policy.name] = policy

@@ -38,6 +38,7 @@ class PatchParams(RandomRoiParams):
     Attributes:
         checkpoint: Card or weights; ``models/patch_GRIPPER`` where empty.
         digest: SHA-256 that the weights must have; the card's where empty.
+        threads: Of torch in this process; 0 leaves them as they are.
         patches: Sampled in the regions.
         select: ``best``, or ``sample``: importance sampling over all patches and
             angles, for collection.
@@ -50,6 +51,7 @@ class PatchParams(RandomRoiParams):
 
     checkpoint: str = ""
     digest: str = ""
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
     patches: Annotated[int, Field(ge=1, le=10_000)] = 800
     select: Literal["best", "sample"] = "best"
     temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
@@ -106,7 +108,12 @@ class PatchPolicy(RandomRoi):
             InvalidConfig: If it is for another policy, gripper or geometry.
             MissingDependency: If torch is not installed.
         """
-        self._judge = load_judge(path, self.gripper, digest)
+        judge = load_judge(path, self.gripper, digest)
+        if self.options.threads:
+            import torch
+
+            torch.set_num_threads(self.options.threads)
+        self._judge = judge
         return self._judge.card.as_yaml()
 
     @property
