@@ -62,6 +62,11 @@ class SimCameras:
                 callback_group=node.group,
             )
 
+    def heard(self, camera: str) -> bool:
+        """Whether somebody listens to the camera's pictures."""
+        topics = self._topics[camera]
+        return any(t.get_subscription_count() for t in (topics.color, topics.depth))
+
     def request(self, camera: str) -> None:
         """Take a picture as soon as possible and publish it; any thread."""
         with self._lock:

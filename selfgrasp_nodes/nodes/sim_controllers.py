@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,16 @@ class _Goals:
 class ArmController:
     """FollowJointTrajectory of one arm."""
 
-    def __init__(self, node: BaseNode, loop: SimLoop, arm: ArmSpec):
+    def __init__(
+        self,
+        node: BaseNode,
+        loop: SimLoop,
+        arm: ArmSpec,
+        on_end: Callable[[], None] = lambda: None,
+    ):
+        """Offer the controller; ``on_end`` is called whenever a motion has ended."""
         self._loop, self._arm, self._node = loop, arm, node
+        self._on_end = on_end
         self._goals = _Goals()
         self._cancelled: set[bytes] = set()
         ActionServer(
@@ -154,6 +163,7 @@ class ArmController:
         finally:
             self._loop.unwatch(event)
             self._goals.end(number)
+            self._on_end()
         if identity in self._cancelled:
             return self._cancel_done(goal, result)
         if not self._goals.current(number):
@@ -215,8 +225,16 @@ class GripperController:
     the commanded position.
     """
 
-    def __init__(self, node: BaseNode, loop: SimLoop, arm: ArmSpec):
+    def __init__(
+        self,
+        node: BaseNode,
+        loop: SimLoop,
+        arm: ArmSpec,
+        on_end: Callable[[], None] = lambda: None,
+    ):
+        """Offer the controller; ``on_end`` is called whenever a motion has ended."""
         self._loop, self._arm, self._node = loop, arm, node
+        self._on_end = on_end
         self._goals = _Goals()
         self._cancelled: set[bytes] = set()
         for kind, name in action_names(arm).items():
@@ -228,11 +246,6 @@ class GripperController:
                 callback_group=node.group,
                 cancel_callback=self._cancel,
             )
-
-    @property
-    def busy(self) -> bool:
-        """Whether a command runs."""
-        return self._goals.busy
 
     def _cancel(self, goal: Any) -> CancelResponse:
         self._cancelled.add(bytes(goal.goal_id.uuid))
@@ -291,6 +304,7 @@ class GripperController:
         finally:
             self._loop.unwatch(event)
             self._goals.end(number)
+            self._on_end()
         now_width, now_force, opening = self._loop.do(
             lambda world: (*world.gripper_state(name), world.gripper_motor(name)[0])
         )

@@ -54,7 +54,12 @@ class SimNode(BaseNode):
         Param("tf_rate", 10.0, "Moving frames [Hz]; also sent with each picture", low=0.0),
         Param("truth_rate", 1.0, "sim/truth [Hz]; 0: only on request", low=0.0, high=50.0),
         Param("stream_rate", 0.0, "Pictures of each camera [Hz]; 0: on request", low=0.0, high=30),
-        Param("boundary_pictures", False, "A picture whenever an arm or gripper has stopped"),
+        Param(
+            "boundary_pictures",
+            True,
+            "An overhead picture, where somebody listens, whenever a phase of motion ends: an "
+            "arm's trajectory or a gripper's command",
+        ),
         Param("goal_tolerance", 0.02, "Joint distance at a trajectory's end [rad]", low=0.0),
         Param("goal_time_tolerance", 0.5, "Longest wait for the joints to arrive [s]", low=0.0),
         Param("gripper_goal_tolerance", 0.001, "Opening counts as reached [m]", low=0.0),
@@ -73,13 +78,14 @@ class SimNode(BaseNode):
         self._state = RobotState(self.robot, self.frame)
         self._make_publishers()
         self.cameras = SimCameras(self, self.loop, self._exposed)
-        self._arms = [ArmController(self, self.loop, arm) for arm in self.robot.arms]
-        self._grippers = [GripperController(self, self.loop, arm) for arm in self.robot.arms]
+        on_end = self._take_boundary if values["boundary_pictures"] else lambda: None
+        arms = self.robot.arms
+        self._arms = [ArmController(self, self.loop, arm, on_end) for arm in arms]
+        self._grippers = [GripperController(self, self.loop, arm, on_end) for arm in arms]
         self.serve(ResetScene, "sim/reset", self._reset)
         self.serve(GetTruth, "sim/get_truth", self._get_truth)
         self.serve(StepSimulation, "sim/step", self._step)
         self._positions: dict[str, float] = {}
-        self._busy: dict[str, bool] = {}
         self.loop.every(0.0, self._publish_clock, wall=1.0 / values["clock_rate"])
         self.loop.every(1.0 / values["state_rate"], self._publish_state)
         if values["tf_rate"]:
@@ -88,8 +94,6 @@ class SimNode(BaseNode):
             self.loop.every(1.0 / values["truth_rate"], self._publish_truth, wall=0.02)
         if values["stream_rate"]:
             self.loop.every(1.0 / values["stream_rate"], self._stream)
-        if values["boundary_pictures"]:
-            self.loop.every(0.02, self._watch_boundaries)
         self.loop.start()
 
     def close(self) -> None:
@@ -183,13 +187,10 @@ class SimNode(BaseNode):
         for camera in self.robot.cameras:
             self.cameras.request(camera.name)
 
-    def _watch_boundaries(self, now: int) -> None:
-        world = self.loop.world
-        for arm in self.robot.arms:
-            busy = world.moving(arm.name)
-            if self._busy.get(arm.name) and not busy:
-                self.cameras.request(self.robot.overhead_camera)
-            self._busy[arm.name] = busy
+    def _take_boundary(self) -> None:
+        camera = self.robot.overhead_camera
+        if self.cameras.heard(camera):
+            self.cameras.request(camera)
 
     def _truth_message(self, world: World) -> SceneTruth:
         return SceneTruth(

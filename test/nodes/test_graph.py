@@ -188,6 +188,35 @@ def test_pictures_come_on_request_only(graph) -> None:
     assert unasked == 0 and len(stamps) == 1
 
 
+@pytest.mark.parametrize("what", ["arm", "gripper"])
+def test_a_picture_is_taken_where_a_phase_of_motion_ends(graph, what) -> None:
+    stamps: list[int] = []
+    camera = ROBOT.camera()
+    subscription = graph.node.create_subscription(
+        Image,
+        f"{camera.namespace}/color/image_raw",
+        lambda m: stamps.append(conversions.stamp(m.header.stamp)),
+        qos_profile_sensor_data,
+    )
+    time.sleep(0.5)
+    assert not stamps
+    if what == "arm":
+        start = joints_now(graph)
+        goal = FollowJointTrajectory.Goal()
+        aside = start + np.array([0.1, 0, 0, 0, 0, 0])
+        goal.trajectory = trial_messages.trajectory_message(ramp(aside, start, 0.5))
+        graph.send(FollowJointTrajectory, ARM.trajectory_action, goal).result(20.0)
+    else:
+        folder = ARM.gripper.command_topic.rsplit("/", 1)[0]
+        grip = GripperCommand.Goal()
+        grip.command.position, grip.command.max_effort = 0.3, 1.0
+        graph.send(GripperCommand, f"{folder}/single_gripper_cmd", grip).result(10.0)
+    time.sleep(0.5)
+    graph.node.destroy_subscription(subscription)
+    assert len(stamps) == 1
+    assert graph.send(MoveArm, "move_arm", MoveArm.Goal()).result(30.0).success
+
+
 # -- scenes
 
 
