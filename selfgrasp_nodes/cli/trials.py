@@ -1,4 +1,4 @@
-"""``selfgrasp trials``: what a recorded run holds."""
+"""``selfgrasp trials``: what a recorded run or a training store holds; stores made of others."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfgrasp_nodes.cli import trials_store
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from selfgrasp_nodes.trials.reader import RunReader
 
-HELP = "look into recorded runs"
+HELP = "look into recorded runs and training stores"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the verb."""
     parser = subparsers.add_parser("trials", help=HELP, description=HELP)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    info = actions.add_parser("info", help="list a run's trials and outcomes")
-    info.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    info = actions.add_parser("info", help="list a run's trials and outcomes, or count a store's")
+    info.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder, or a store")
     info.add_argument("--last", type=int, default=0, metavar="N", help="only the last N trials")
     info.add_argument("--json", action="store_true", help="print the index as JSON lines instead")
     info.add_argument("--verify", action="store_true", help="read every message of every trial")
-    parser.set_defaults(run=run)
+    info.set_defaults(run=run)
+    trials_store.add_actions(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; with ``--verify`` 1 where a trial cannot be read."""
+    if args.run_folder.is_file():
+        return trials_store.show_info(args.run_folder, args.json, args.verify)
     from rich.console import Console
 
     from selfgrasp_nodes.trials.reader import RunReader

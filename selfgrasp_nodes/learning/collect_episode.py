@@ -19,8 +19,8 @@ from selfgrasp_nodes.policies.base import Policy
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation.drops import DropOptions, drop
 from selfgrasp_nodes.simulation.object_sets import load_object_set
-from selfgrasp_nodes.simulation.objects import ObjectSpec
 from selfgrasp_nodes.simulation.scene import Scene
+from selfgrasp_nodes.simulation.shapes import Piece
 from selfgrasp_nodes.simulation.truth import ObjectTruth
 from selfgrasp_nodes.trials.record import outcome_summary
 from selfgrasp_nodes.trials.store_record import StoredTry, to_row
@@ -150,6 +150,9 @@ class _Tries:
     def begin(self, episode: int, scene: Scene, seed: int, names: Mapping[str, str]) -> None:
         """Forget the episode before."""
         self._episode, self._scene, self._seed, self._names = episode, scene, seed, names
+        self._pieces = {
+            name: obj.spec.pieces for name, obj in zip(scene.names(), scene.objects, strict=True)
+        }
         self._tries.clear()
         self._truth.clear()
 
@@ -217,21 +220,18 @@ class _Tries:
 
     def _under(self, trial: Trial) -> str:
         """Name of the object nearest to the grasp; empty where the table was empty."""
-        specs = dict(
-            zip(self._scene.names(), [obj.spec for obj in self._scene.objects], strict=True)
-        )
         truth = self._truth.get(trial.index, [])
         if not truth:
             return ""
         point = np.append(trial.candidate.pose[:3, 3], 1.0)
-        nearest = min(truth, key=lambda t: distance(specs[t.id], t.world_T_object, point))
+        nearest = min(truth, key=lambda t: distance(self._pieces[t.id], t.world_T_object, point))
         return self._names[nearest.id]
 
 
-def distance(spec: ObjectSpec, world_T_object: np.ndarray, point: np.ndarray) -> float:
+def distance(pieces: Sequence[Piece], world_T_object: np.ndarray, point: np.ndarray) -> float:
     """About how far a world point (x, y, z, 1) lies outside of an object; negative inside [m]."""
     local = (geometry.inverse(world_T_object) @ point)[:3]
-    return min(float((p.planes[:, :3] @ local + p.planes[:, 3]).max()) for p in spec.pieces)
+    return min(float((p.planes[:, :3] @ local + p.planes[:, 3]).max()) for p in pieces)
 
 
 def relabelled(trial: Trial, rule: GraspRule, gripper: Any) -> Outcome:
