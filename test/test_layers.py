@@ -18,7 +18,7 @@ BELOW = {
     "policies": {"robots", "perception.patches"},
     "motion": {"robots"},
     "labeling": {"robots", "perception.change"},
-    "trials": {"robots"},
+    "trials": {"robots", "perception.images"},
 }
 _SENSING = {"robots", "perception", "policies", "motion", "labeling", "trials"}
 BELOW["simulation"] = _SENSING

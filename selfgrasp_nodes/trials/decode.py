@@ -11,54 +11,34 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import InvalidImage
+from selfgrasp_nodes.perception import images
 from selfgrasp_nodes.types import Heightmap, Observation, View, Workspace
-
-_ENCODINGS: dict[str, tuple[type, int]] = {
-    "rgb8": (np.uint8, 3),
-    "bgr8": (np.uint8, 3),
-    "mono8": (np.uint8, 1),
-    "8UC1": (np.uint8, 1),
-    "16UC1": (np.uint16, 1),
-    "mono16": (np.uint16, 1),
-    "32FC1": (np.float32, 1),
-}
 
 
 def image(message: Any) -> np.ndarray:
-    """A ``sensor_msgs/Image`` as an array, (H, W, 3) RGB or (H, W); rows may be padded.
+    """A ``sensor_msgs/Image`` as an array: colour as (H, W, 3) RGB, else (H, W).
 
     Raises:
         InvalidImage: If the encoding is unknown or the data too short.
     """
-    if message.encoding not in _ENCODINGS:
-        raise InvalidImage(
-            f"unknown image encoding {message.encoding!r}; valid: {', '.join(_ENCODINGS)}"
-        )
-    kind, channels = _ENCODINGS[message.encoding]
-    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-    row = message.width * channels * dtype.itemsize
-    data = np.frombuffer(message.data, np.uint8)
-    if message.step < row or len(data) < message.height * message.step:
-        raise InvalidImage(
-            f"image of {message.width} x {message.height} {message.encoding} has step "
-            f"{message.step} and {len(data)} bytes: cut short"
-        )
-    rows = data[: message.height * message.step].reshape(message.height, message.step)[:, :row]
-    pixels = np.ascontiguousarray(rows).view(dtype).astype(kind)
-    if channels == 3:
-        pixels = pixels.reshape(message.height, message.width, 3)
-        if message.encoding == "bgr8":
-            pixels = pixels[..., ::-1]
-    return np.ascontiguousarray(pixels)
+    pixels = images.decode(
+        message.data,
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        message.is_bigendian,
+    )
+    return images.to_rgb(pixels, message.encoding) if pixels.ndim == 3 else pixels
 
 
 def depth(message: Any) -> np.ndarray:
-    """A depth image (32FC1 in metres or 16UC1 in millimetres) in metres, 0 where invalid."""
-    pixels = image(message)
-    if pixels.dtype == np.uint16:
-        return (pixels * np.float32(0.001)).astype(np.float32)
-    return np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    """A depth image (32FC1 in metres or 16UC1 in millimetres) in metres, 0 where invalid.
+
+    Raises:
+        InvalidImage: If it is no depth image, or the data too short.
+    """
+    return images.to_metres(image(message), message.encoding)
 
 
 def stamp(time: Any) -> int:
