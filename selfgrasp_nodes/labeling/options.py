@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from selfgrasp_nodes.errors import InvalidConfig
-from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.robots.sections import load_sections
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -94,17 +92,4 @@ def load_options(file: str | Path | None = None, **changes: dict[str, Any]) -> L
     Raises:
         InvalidConfig: With the file and the entry that is wrong.
     """
-    path = Path(file) if file is not None else share_dir() / "config" / "labeling.yaml"
-    try:
-        data = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise InvalidConfig(f"{path} must hold the sections {list(LabelOptions.model_fields)}")
-    for section, values in changes.items():
-        data[section] = {**(data.get(section) or {}), **values}
-    try:
-        return LabelOptions.model_validate(data)
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InvalidConfig(f"{path} is not valid:\n" + "\n".join(lines)) from error
+    return load_sections(LabelOptions, "labeling.yaml", file, changes)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from selfgrasp_nodes.errors import InvalidConfig
-from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.robots.sections import load_sections
 
 Length = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -143,25 +141,4 @@ def load_options(file: str | Path | None = None, **changes: Any) -> MotionOption
         InvalidConfig: If the file cannot be read, has an unknown key, or holds
             a value out of range.
     """
-    path = Path(file) if file is not None else share_dir() / "config" / "motion.yaml"
-    try:
-        data = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise InvalidConfig(
-            f"{path} must hold sections; valid: {list(MotionOptions.model_fields)}"
-        )
-    for section, values in changes.items():
-        data[section] = {**(data.get(section) or {}), **values}
-    try:
-        return MotionOptions.model_validate(data)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise InvalidConfig(
-            f"{path} is not valid; sections: {', '.join(MotionOptions.model_fields)}\n"
-            + "\n".join(lines)
-        ) from error
+    return load_sections(MotionOptions, "motion.yaml", file, changes)

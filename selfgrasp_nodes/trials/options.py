@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from selfgrasp_nodes.errors import InvalidConfig
-from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots.sections import load_sections
 
 
 class RecorderOptions(BaseModel):
@@ -39,17 +37,18 @@ class RecorderOptions(BaseModel):
     trials_per_bag: Annotated[int, Field(gt=0, le=1000)] = 500
 
 
+class _File(BaseModel):
+    """The file's sections."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bag: RecorderOptions
+
+
 def load_options(file: str | Path = "") -> RecorderOptions:
     """Read the ``bag`` section of a recorder configuration (the shipped one where empty).
 
     Raises:
         InvalidConfig: With the file and the entry that is wrong.
     """
-    path = Path(file) if file else share_dir() / "config" / "recorder.yaml"
-    try:
-        return RecorderOptions.model_validate(yaml.safe_load(path.read_text())["bag"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InvalidConfig(f"{path} has no readable section 'bag': {error!r}") from error
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InvalidConfig(f"{path} is not valid:\n" + "\n".join(lines)) from error
+    return load_sections(_File, "recorder.yaml", file or None).bag

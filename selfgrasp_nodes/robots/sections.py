@@ -1,0 +1,51 @@
+"""Reads options that a YAML file holds in sections, one pydantic model each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.paths import share_dir
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def load_sections(
+    model: type[Options],
+    shipped: str,
+    file: str | Path | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Options:
+    """Read and validate a file of options.
+
+    Args:
+        model: What it holds; a field a section.
+        shipped: Name of the file in ``config`` that is read where none is given.
+        file: YAML.
+        changes: By section, entries that win over the file's.
+
+    Raises:
+        InvalidConfig: If the file cannot be read, has an unknown key, or holds
+            a value out of range; with the file and the entry.
+    """
+    path = Path(file) if file else share_dir() / "config" / shipped
+    valid = ", ".join(model.model_fields)
+    try:
+        data = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidConfig(f"{path} must hold sections; valid: {valid}")
+    for section, values in (changes or {}).items():
+        data[section] = {**(data.get(section) or {}), **values}
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        text = "\n".join(lines)
+        raise InvalidConfig(f"{path} is not valid; sections: {valid}\n{text}") from error
