@@ -104,15 +104,15 @@ def require_torch() -> None:
     Raises:
         MissingDependency: If it is.
     """
+    from importlib.util import find_spec
+
     from selfgrasp_nodes.errors import MissingDependency
 
-    try:
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
         raise MissingDependency(
-            f"training needs {error.name}: pip install -r requirements-learning.txt"
-        ) from error
+            f"training needs {' and '.join(missing)}: pip install -r requirements-learning.txt"
+        )
 
 
 def card_line(card: Any) -> str:

@@ -43,10 +43,15 @@ def encode(color: np.ndarray, height: np.ndarray) -> np.ndarray:
     Returns:
         (..., H, W, 4) uint8.
     """
-    known = np.isfinite(height)
-    code = np.rint(np.where(known, height, 0.0) * (1 / HEIGHT_STEP)) + HEIGHT_ZERO
-    code = np.where(known, np.clip(code, 1, 255), 0).astype(np.uint8)
-    return np.concatenate([color, code[..., None]], axis=-1)
+    out = np.empty((*height.shape, 4), np.uint8)
+    out[..., :3] = color
+    code = np.asarray(height, np.float32) * np.float32(1 / HEIGHT_STEP)
+    code += HEIGHT_ZERO + 0.5  # the cast below cuts off
+    unknown = ~np.isfinite(code)
+    np.clip(code, 1, 255, out=code)
+    code[unknown] = 0
+    out[..., 3] = code
+    return out
 
 
 def shrink(encoded: np.ndarray, factor: int) -> np.ndarray:

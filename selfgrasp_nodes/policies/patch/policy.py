@@ -25,7 +25,7 @@ from selfgrasp_nodes.policies.areas import Area, region_areas
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES
 from selfgrasp_nodes.policies.patch.encoding import ANGLES, STEP, bin_angle, encode
 from selfgrasp_nodes.policies.patch.judge import POLICY, Judge, load_judge
-from selfgrasp_nodes.policies.random_roi import RandomRoi, RandomRoiParams
+from selfgrasp_nodes.policies.random_roi import OCCLUSION, RandomRoi, RandomRoiParams
 from selfgrasp_nodes.policies.ranking import avoidance, suppress
 from selfgrasp_nodes.robots import RobotSpec
 from selfgrasp_nodes.robots.patch import PatchGeometry
@@ -321,9 +321,32 @@ def seen_surface(view: View, points: np.ndarray) -> np.ndarray:
 
     See ``random_roi``: the same rule for many points.
     """
-    from selfgrasp_nodes.policies.random_roi import _seen
+    rotation, origin = view.world_T_camera[:3, :3], view.world_T_camera[:3, 3]
+    local = (points - origin) @ rotation
+    rows, cols = view.depth.shape
+    ahead = local[:, 2] > 1e-3
+    scaled = np.where(ahead[:, None], local, (0.0, 0.0, 1.0))
+    uv = np.rint(project(view.intrinsics, scaled)).astype(int)
+    inside = ahead & (uv >= 0).all(1) & (uv[:, 0] < cols) & (uv[:, 1] < rows)
+    offset = np.arange(-2, 3)
+    v, u = uv[:, 1, None, None] + offset[:, None], uv[:, 0, None, None] + offset
+    known = inside[:, None, None] & (v >= 0) & (v < rows) & (u >= 0) & (u < cols)
+    depth = view.depth[np.clip(v, 0, rows - 1), np.clip(u, 0, cols - 1)]
+    nearest = np.maximum(local[:, 2] - OCCLUSION, 0.0)[:, None, None]
+    known &= np.isfinite(depth) & (depth > nearest)
+    middle = known_median(np.where(known, depth, np.nan).reshape(len(points), -1))
+    reached = origin[2] + (scaled / scaled[:, 2:] * middle[:, None]) @ rotation[2]
+    return np.where(np.isfinite(middle), np.maximum(reached, 0.0), points[:, 2])
 
-    return np.array([_seen(view, point)[1] for point in points])
+
+def known_median(values: np.ndarray) -> np.ndarray:
+    """(N,) median of what is not NaN in each row of (N, K); NaN where nothing is."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    count = np.isfinite(ordered).sum(axis=1)
+    row = np.arange(len(ordered))
+    low = ordered[row, np.maximum(count - 1, 0) // 2]
+    high = ordered[row, np.minimum(count // 2, ordered.shape[1] - 1)]
+    return (low + high) / 2
 
 
 def default_checkpoint(gripper: str) -> Path:
