@@ -4,8 +4,9 @@
     python tools/choose_objects.py [--robot baxter] [--jobs N] [--out FILE]
 
 The rule. The robot's own kinds of block come first, then meshes 0 to 899 of
-pybullet_data in an order drawn once (seed below). A mesh is taken at the largest
-of four scales at which the gripper could hold it: dropped alone on the table, it
+pybullet_data in an order drawn once (seed below). Each mesh has a size drawn once,
+too, between half of and all of what its own URDF says (12 cm or so), as toys are of
+many sizes. It is taken if the gripper could hold it: dropped alone on the table, it
 comes to rest, and in that rest the geometry has a clean grasp (the oracle's test:
 two opposite surfaces within the stroke, room for the fingers), for each of three
 drops. Meshes of more convex pieces than simulate quickly are passed over. No
@@ -27,7 +28,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 SEED = 2016
-SCALES = (1.0, 0.8, 0.65, 0.5)
+SCALES = (0.5, 1.0)
+"""Least and largest factor on a mesh's own size."""
 RESTS = 3
 MOST_PIECES = 12
 SIZES = {"train_base": 75, "train_staged": 75, "test_novel": 15}
@@ -47,17 +49,16 @@ def start(robot_name: str) -> None:
     _oracle = Oracle(_world)
 
 
-def holdable_scale(index: int) -> tuple[int, float]:
-    """(mesh, largest scale at which the gripper could hold it; 0 where there is none)."""
+def judged(index: int) -> tuple[int, float]:
+    """(mesh, its scale; 0 where the gripper could not hold it)."""
     from selfgrasp_nodes.simulation.meshes import load, pybullet_meshes
 
     (asset,) = pybullet_meshes([index])
     if len(load(asset.file).hulls) > MOST_PIECES:
         return index, 0.0
-    for scale in SCALES:
-        if all(_holdable(index, scale, rest) for rest in range(RESTS)):
-            return index, scale
-    return index, 0.0
+    scale = round(float(np.random.default_rng([SEED, index]).uniform(*SCALES)), 2)
+    held = all(_holdable(index, scale, rest) for rest in range(RESTS))
+    return index, scale if held else 0.0
 
 
 def _holdable(index: int, scale: float, rest: int) -> bool:
@@ -83,7 +84,7 @@ def chosen(robot_name: str, jobs: int) -> Iterator[tuple[int, float]]:
     """Meshes that the gripper could hold, in the order of the draw."""
     order = np.random.default_rng(SEED).permutation(900).tolist()
     with get_context("spawn").Pool(jobs, start, (robot_name,)) as pool:
-        for index, scale in pool.imap(holdable_scale, order):
+        for index, scale in pool.imap(judged, order):
             if scale:
                 yield index, scale
 

@@ -6,11 +6,15 @@ node, its job is given to a new one, which Ray starts where there is room.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from selfgrasp_nodes.errors import InvalidConfig, MissingDependency, SelfGraspError
 from selfgrasp_nodes.learning.workers import THREAD_VARIABLES, WorkerDied
+
+log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -65,7 +69,11 @@ def run_jobs_on_ray(
 
 
 class _Crew:
-    """The actors, and the job that each has."""
+    """The actors, and the job that each has.
+
+    A lost job waits for whichever actor is free first: the new one that replaces
+    the lost one may find no room in what is left of the cluster.
+    """
 
     def __init__(
         self,
@@ -75,43 +83,46 @@ class _Crew:
         arguments: tuple[Any, ...],
     ):
         self._ray = ray
-        environment = {"env_vars": dict.fromkeys(THREAD_VARIABLES, "1")}
-        self._actor = ray.remote(_Actor).options(
-            num_cpus=1, max_restarts=0, runtime_env=environment
-        )
+        self._actor = ray.remote(_Actor).options(num_cpus=1, max_restarts=0)
         self._made = (run, initializer, arguments)
-        # A call that has not ended -> (actor, job, how often the job was begun).
-        self._calls: dict[Any, tuple[Any, Any, int]] = {}
+        # A call that has not ended -> (actor, how often its job was begun, [job]); no job
+        # where the actor is only asked whether it is there.
+        self._calls: dict[Any, tuple[Any, int, list[Any]]] = {}
+        self._lost: list[tuple[Any, int]] = []
+        self._over = False
 
     def work(self, left: Iterator[Job], workers: int, attempts: int) -> Iterator[tuple[Job, Any]]:
         """See :func:`run_jobs_on_ray`."""
+        errors = self._ray.exceptions
         for _ in range(workers):
-            self._take(self._actor.remote(*self._made), left)
-        answered = False
-        while self._calls:
-            limit = None if answered else START_LIMIT
-            ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=limit)
+            self._start()
+        while not self._over or self._lost or any(job for _, _, job in self._calls.values()):
+            ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=self._limit())
             if not ready:
                 raise SelfGraspError(
                     f"the Ray cluster started no worker within {START_LIMIT:.0f} s; see 'ray "
                     "status' for free CPUs, and whether selfgrasp is installed on its machines"
                 )
-            actor, job, begun = self._calls.pop(ready[0])
+            actor, begun, job = self._calls.pop(ready[0])
             try:
                 answer = self._ray.get(ready[0])
-            except self._ray.exceptions.RayActorError as error:
+            except (errors.RayActorError, errors.ObjectLostError) as error:
                 if _initialiser_failed(error):
-                    raise
-                actor = self._actor.remote(*self._made)
-                if begun < attempts:
-                    self._give(actor, job, begun + 1)
+                    raise SelfGraspError(f"a worker could not be set up:\n{error}") from error
+                log.warning("a worker of the cluster was lost: %s", type(error).__name__)
+                self._start()
+                if not job:
                     continue
-                answer = WorkerDied(f"its worker was lost {begun} times: {error}")
-            except self._ray.exceptions.RayTaskError as error:
+                if begun < attempts:
+                    self._lost.append((job[0], begun))
+                    continue
+                yield job[0], WorkerDied(f"its worker was lost {begun} times: {error}")
+                continue
+            except errors.RayTaskError as error:
                 raise _cause(error) from error
-            answered = True
             self._take(actor, left)
-            yield job, answer
+            if job:
+                yield job[0], answer
 
     def end(self) -> None:
         """Stop the actors."""
@@ -119,14 +130,29 @@ class _Crew:
             self._ray.kill(actor)
         self._calls.clear()
 
+    def _limit(self) -> float | None:
+        """Time to wait [s]; no limit while somebody works."""
+        return None if any(job for _, _, job in self._calls.values()) else START_LIMIT
+
+    def _start(self) -> None:
+        """A new actor, which gets a job when it answers."""
+        actor = self._actor.remote(*self._made)
+        self._calls[actor.ready.remote()] = (actor, 0, [])
+
     def _take(self, actor: Any, left: Iterator[Any]) -> None:
+        """Give a free actor a lost job, or the next; end it where there is none."""
+        if self._lost:
+            job, begun = self._lost.pop(0)
+            self._give(actor, job, begun + 1)
+            return
         for job in left:
             self._give(actor, job, 1)
             return
+        self._over = True
         self._ray.kill(actor)
 
     def _give(self, actor: Any, job: Any, begun: int) -> None:
-        self._calls[actor.run.remote(job)] = (actor, job, begun)
+        self._calls[actor.run.remote(job)] = (actor, begun, [job])
 
 
 class _Actor:
@@ -138,8 +164,12 @@ class _Actor:
         initializer: Callable[..., None],
         arguments: tuple[Any, ...],
     ):
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
         initializer(*arguments)
         self._run = run
+
+    def ready(self) -> None:
+        """Answers when it is set up."""
 
     def run(self, job: Any) -> Any:
         """One job."""
