@@ -42,14 +42,14 @@ class GraspOptions(Spec):
             hand struck something [N].
     """
 
-    version: Version = "grasp/1"
+    version: Version = "grasp/2"
     hold_window: Positive = 0.06
-    steady_window: Positive = 0.3
+    steady_window: Positive = 0.8
     close_window: Positive = 0.03
     width_margin: Positive = 0.0003
     width_sigmas: NonNegative = 3.0
-    force_floor: Positive = 0.6
-    force_sigmas: NonNegative = 4.0
+    force_floor: Positive = 0.5
+    force_sigmas: NonNegative = 3.0
     closing_speed: Positive = 0.06
     stop_force: NonNegative = 0.0
     payload_min: Positive = 0.3

@@ -39,12 +39,22 @@ def test_held_objects_of_any_width_succeed(rule, gripper, width, seed):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("gripper", [RG2, BLIND], ids=["rg2", "no force"])
 def test_closing_on_nothing_is_a_miss(rule, gripper, seed):
-    empty = grasp(gripper, gripper.width_min, force=0.3, weight=0, seed=seed)
+    empty = grasp(gripper, gripper.width_min, force=0.1, weight=0, seed=seed)
     empty = replace(empty, candidate=replace(empty.candidate, max_force=20.0))
     outcome = rule.label_grasp(empty, gripper)
     assert outcome.code == OutcomeCode.MISSED
     assert not outcome.stalled
     assert outcome.confidence > 0.6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_friction_of_the_gripper_is_no_object_where_it_is_configured(seed):
+    """Closed on nothing, its motor still feels 0.5 N; an object as thin feels more."""
+    rule = GraspRule(load_options(grasp={"stop_force": 0.5}))
+    empty = grasp(RG2, RG2.width_min, force=0.5, weight=0, seed=seed, residue=0.5)
+    assert rule.label_grasp(empty, RG2).code == OutcomeCode.MISSED
+    thin = grasp(RG2, RG2.width_min, force=3.0, seed=seed, residue=0.5)
+    assert rule.label_grasp(thin, RG2).code == OutcomeCode.SUCCESS
 
 
 @pytest.mark.parametrize("lost_at", [1750, 1900, 2100, 2200, 2250])
@@ -73,7 +83,7 @@ def test_an_object_as_thin_as_the_closed_gripper_is_told_by_force(rule):
     heavy = rule.label_grasp(grasp(BAXTER, BAXTER.width_min, force=20, weight=3.0), BAXTER)
     assert heavy.confidence > outcome.confidence
     empty = replace(
-        grasp(BAXTER, BAXTER.width_min, force=0.3, weight=0),
+        grasp(BAXTER, BAXTER.width_min, force=0.1, weight=0),
         candidate=replace(held.candidate, max_force=20.0),
     )
     assert rule.label_grasp(empty, BAXTER).code == OutcomeCode.MISSED
@@ -107,7 +117,7 @@ def test_a_weak_grasp_is_still_a_grasp(rule):
 
 def test_striking_something_on_the_way_down_is_blocked(rule):
     # The fingers landed on top: they close on nothing afterwards, or never.
-    struck = grasp(RG2, RG2.width_min, force=0.3, weight=0, strike=60)
+    struck = grasp(RG2, RG2.width_min, force=0.1, weight=0, strike=60)
     struck = replace(struck, candidate=replace(struck.candidate, max_force=20.0))
     outcome = rule.label_grasp(struck, RG2)
     assert outcome.code == OutcomeCode.BLOCKED
@@ -137,7 +147,7 @@ def test_what_ended_early_or_was_not_measured(rule):
     failed = replace(held, code=OutcomeCode.EXECUTION_FAILED, error="controller aborted")
     outcome = rule.label_grasp(failed, RG2)
     assert (outcome.code, outcome.reason) == (OutcomeCode.EXECUTION_FAILED, "controller aborted")
-    assert outcome.rule_version == "grasp/1"
+    assert outcome.rule_version == "grasp/2"
     assert rule.label_grasp(replace(held, trace=None), RG2).code == OutcomeCode.UNKNOWN
     silent = replace(held, trace=held.trace.between(0, 700 * MS))
     assert rule.label_grasp(silent, RG2).code == OutcomeCode.UNKNOWN

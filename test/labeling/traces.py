@@ -60,10 +60,11 @@ def grasp(
     step: int = 10,
     seed: int = 0,
     phases: tuple = PHASES,
+    residue: float = 0.1,
 ) -> Execution:
     """A trace of closing on something of this width, lost at ``lost_at`` [ms].
 
-    A gripper without anything between its fingers reports next to no force.
+    A gripper without anything between its fingers reports ``residue`` [N]: next to no force.
     """
     rng = np.random.default_rng(seed)
     time = np.arange(0, phases[-1][2] + 1, step)
@@ -76,7 +77,7 @@ def grasp(
         opening[i] = max(free, width)
         if t >= lost_at:
             opening[i] = max(gripper.width_min, width - gripper.speed * (t - lost_at) / 1000)
-        pushed[i] = force if opening[i] == width > gripper.width_min and t < lost_at else 0.3
+        pushed[i] = force if opening[i] == width > gripper.width_min and t < lost_at else residue
         if width == gripper.width_min and free <= width and t < lost_at:
             pushed[i] = force
     wrench = rng.normal(0, 0.3, (len(time), 6))
