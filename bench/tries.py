@@ -20,6 +20,8 @@ import pstats
 import sys
 import time
 from collections import defaultdict
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -37,15 +39,15 @@ TARGET = 10.0
 """Tries a second that the project wants of two cores."""
 
 
-def work(options: argparse.Namespace, number: int, barrier: object, results: object) -> None:
+def work(options: argparse.Namespace, number: int, barrier: Barrier, results: Queue) -> None:
     """One process: tries until it has its share."""
-    results.put(measure(options, number, barrier))  # type: ignore[attr-defined]
+    results.put(measure(options, number, barrier))
 
 
 def measure(
     options: argparse.Namespace,
     number: int,
-    barrier: object = None,
+    barrier: Barrier | None = None,
     profiler: cProfile.Profile | None = None,
 ) -> dict:
     import cv2
@@ -66,7 +68,7 @@ def measure(
     limits = Limits(max_actions=options.per_scene)
     loop.run(*scenes.pop(), limits=Limits(max_actions=1))  # warms caches up
     if barrier is not None:
-        barrier.wait()  # type: ignore[attr-defined]
+        barrier.wait()
     states: dict[str, float] = defaultdict(float)
     last: list[tuple[str, float, float]] = []
 

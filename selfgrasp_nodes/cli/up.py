@@ -5,6 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+
+    from selfgrasp_nodes.supervisor import Supervisor
 
 HELP = "start all nodes: simulation, robot, or a night's recording"
 
@@ -76,17 +82,17 @@ def run(args: argparse.Namespace) -> int:
         supervisor.stop()
 
 
-def _wait_ready(supervisor: object, stop: object) -> None:
+def _wait_ready(supervisor: Supervisor, stop: threading.Event) -> None:
     """Wait for the nodes, but not against a wish to stop."""
     from selfgrasp_nodes.errors import Unavailable
 
     limit = time.monotonic() + 90
-    while not stop.is_set():  # type: ignore[attr-defined]
+    while not stop.is_set():
         try:
-            supervisor.wait_ready(0.2)  # type: ignore[attr-defined]
+            supervisor.wait_ready(0.2)
             return
         except Unavailable:
-            if supervisor.deaths or time.monotonic() > limit:  # type: ignore[attr-defined]
+            if supervisor.deaths or time.monotonic() > limit:
                 raise
 
 

@@ -24,7 +24,7 @@ from selfgrasp_nodes.policies.hypotheses import Search, hypotheses
 from selfgrasp_nodes.policies.ranking import avoidance, suppress
 from selfgrasp_nodes.policies.surface import build_surface
 from selfgrasp_nodes.robots import RobotSpec, Spec
-from selfgrasp_nodes.types import Candidate, Observation, Primitive
+from selfgrasp_nodes.types import Candidate, Observation, Primitive, Workspace
 
 SECOND_LOOKS = 260
 
@@ -143,9 +143,10 @@ class Antipodal(PolicyBase[AntipodalParams]):
         central = 0.5 + 0.5 * np.exp(-((found.offset / 0.02) ** 2))
         covered = np.clip(1.3 * found.cover, 0, 1)
         room = 0.7 + 0.3 * np.clip(found.gap / max(p.clearances), 0, 1)
-        # A narrow strip beside something hidden is seldom the whole object.
+        # A finger that goes down where nobody saw may land on something. Beside a narrow
+        # strip it often does: the strip is the edge of what leans, or slopes, behind it.
         narrow = np.clip((0.026 - found.contact) / 0.01, 0, 1)
-        seen = 1 - (0.3 + 0.5 * narrow) * found.hidden
+        seen = np.clip(1 - (0.5 + 1.2 * narrow) * found.hidden, 0.1, 1)
         single = 1 - 0.4 * np.clip((found.across - 0.08) / 0.2, 0, 1)
         highest = max(float(found.top.max()), 1e-3)
         above = 1 - p.prefer_top * (1 - np.clip(found.top / highest, 0, 1))
@@ -163,12 +164,12 @@ class Antipodal(PolicyBase[AntipodalParams]):
         inside = (found.wedge < 0.4) & (np.abs(found.offset) < 0.015)
         return np.where(found.feasible & inside, value * self.params.min_score, 0.0)
 
-    def _candidate(self, found: Closing, i: int, score: float, workspace: object) -> Candidate:
+    def _candidate(self, found: Closing, i: int, score: float, workspace: Workspace) -> Candidate:
         width, contact = float(found.width[i]), float(found.contact[i])
         z = float(self.fingers.tcp_height(found.tip[i], width, contact))
         angle = wrap_grasp(float(found.angle[i]))
         x, y = float(found.x[i]), float(found.y[i])
-        row, col = point_to_pixel(workspace, x, y)  # type: ignore[arg-type]
+        row, col = point_to_pixel(workspace, x, y)
         return Candidate(
             Primitive.GRASP,
             grasp_pose(x, y, z, angle),

@@ -9,6 +9,7 @@ middle of the object is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ SPAN_STEP = 0.003
 MIN_COVER = 0.1  # share of the pads' width
 FEW_ROWS = 5e-6  # spread of rows below which an edge's slope is uncertain [m^2]
 NOISE = 0.004  # what sensors may err in height [m]
+
+ToWorld = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(A,) along u and (B,) across it [m] -> world x and y (N, A, B) of N hypotheses."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +285,7 @@ def close_fingers(
     )
 
 
-def _offset(surface: Surface, world, level: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _offset(surface: Surface, world: ToWorld, level: np.ndarray) -> np.ndarray:
     """Signed distance along v from the pads to the middle of the object [m]."""
     span = np.arange(-round(SPAN / SPAN_STEP), round(SPAN / SPAN_STEP) + 1) * SPAN_STEP
     gx, gy = world(np.array([-0.004, 0.0, 0.004]), span)
@@ -293,8 +297,14 @@ def _offset(surface: Surface, world, level: np.ndarray) -> np.ndarray:  # type: 
     return (ahead - behind) / 2 * SPAN_STEP
 
 
-def _body(  # type: ignore[no-untyped-def]
-    surface: Surface, world, hand: Hand, fingers: Fingers, tip, width, contact
+def _body(
+    surface: Surface,
+    world: ToWorld,
+    hand: Hand,
+    fingers: Fingers,
+    tip: np.ndarray,
+    width: np.ndarray,
+    contact: np.ndarray,
 ) -> np.ndarray:
     """Clearance of the gripper's body over everything below it [m]."""
     gx, gy = world(

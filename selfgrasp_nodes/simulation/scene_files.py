@@ -97,18 +97,15 @@ def _object_from_json(entry: Any, rng: np.random.Generator, folder: Path) -> Sce
     if "mesh" in entry:
         fields["mesh"] = str(folder / str(entry["mesh"]))
     drawn = random_object(rng)  # always drawn, so that one object's keys change no other's
-    fields = {
-        "color": drawn.color,
-        "friction": drawn.friction,
-        "density": drawn.density,
-    } | fields
-    position = _numbers(entry.get("position"), 3, "position")
+    for key in ("color", "friction", "density"):
+        fields.setdefault(key, getattr(drawn, key))
+    px, py, pz = _numbers(entry.get("position"), 3, "position")
     turn = np.asarray(_numbers(entry.get("quaternion"), 4, "quaternion"))
     norm = float(np.linalg.norm(turn))
     if not 0.99 < norm < 1.01:
         raise InvalidScene(f"quaternion (w, x, y, z) must have length 1, got {norm:.4f}")
     w, x, y, z = (float(v) for v in turn / norm)
-    return SceneObject(ObjectSpec(**fields), position, (w, x, y, z))  # type: ignore[arg-type]
+    return SceneObject(ObjectSpec(**fields), (px, py, pz), (w, x, y, z))
 
 
 def _object_to_json(obj: SceneObject) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def uncompressed(data: bytes) -> bytes:
     if data[:4] != _ZSTD_MAGIC:
         return data
     try:
-        from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
+        from compression import zstd  # Python 3.14
     except ImportError:
         from backports import zstd
     return zstd.decompress(data)

@@ -84,9 +84,7 @@ class MessageTypes:
     def add(self, msgtype: str, text: str) -> None:
         """Add a type from its definition (nested types may follow, as in a bag)."""
         types = get_types_from_msg(text, msgtype)
-        self.store.register(
-            {k: v for k, v in types.items() if k not in self.store.fielddefs}  # type: ignore[arg-type]
-        )
+        self.store.register({k: v for k, v in types.items() if k not in self.store.fielddefs})
 
     def load(self, msgtype: str) -> None:
         """Make a type and all that it refers to known.

@@ -45,7 +45,7 @@ def next_number(run: Path) -> int:
     """Number of the next trial's file, larger than any that is there."""
     numbers = [-1]
     for bag in bag_folders(run):
-        numbers += [int(_TRIAL.match(p.name).group(1)) for p in _files(bag)]  # type: ignore[union-attr]
+        numbers += [int(found[1]) for p in bag.iterdir() if (found := _TRIAL.match(p.name))]
     return max(numbers) + 1
 
 
