@@ -24,16 +24,16 @@ class Stopwatch(EmbeddedPlanner):
 
     times: defaultdict[str, list[float]] = defaultdict(list)
 
-    def plan_free(self, *args, **options):  # noqa: D102
+    def plan_free(self, *args, **options):
         return self._timed("free", super().plan_free, args, options)
 
-    def plan_linear(self, *args, **options):  # noqa: D102
+    def plan_linear(self, *args, **options):
         return self._timed("straight line", super().plan_linear, args, options)
 
-    def view_clear_at(self, *args, **options):  # noqa: D102
+    def view_clear_at(self, *args, **options):
         return self._timed("when the view clears", super().view_clear_at, args, options)
 
-    def set_obstacles(self, *args, **options):  # noqa: D102
+    def set_obstacles(self, *args, **options):
         return self._timed("take a heightmap", super().set_obstacles, args, options)
 
     def _timed(self, name, call, args, options):
@@ -64,7 +64,7 @@ def main() -> None:
     args = parser.parse_args()
 
     robot = load_robot(args.robot)
-    options = load_options(planner={"name": args.planner})
+    options = load_options(None, args.robot, planner={"name": args.planner})
     begin = time.process_time()
     planner = Stopwatch(robot, options)
     print(f"{args.robot}, {args.planner}: built in {time.process_time() - begin:.2f} s of CPU")

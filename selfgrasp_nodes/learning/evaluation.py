@@ -218,7 +218,8 @@ def _digest(config: EvaluationConfig) -> str:
 
     free = replace(config, runs=1, seed=0, workers=1, scenes=None)
     scenes = config.scenes.read_bytes() if config.scenes is not None else b""
-    return config_digest(load_robot(config.robot), motion_options(), label_options(), free, scenes)
+    robot = load_robot(config.robot)
+    return config_digest(robot, motion_options(None, robot.name), label_options(), free, scenes)
 
 
 def _by_scene(config: EvaluationConfig, results: Sequence[RunResult]) -> dict[str, object]:

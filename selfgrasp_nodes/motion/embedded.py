@@ -45,7 +45,7 @@ class EmbeddedPlanner:
             InvalidConfig: If URDF and description do not agree.
         """
         self.robot = robot
-        self.options = options or load_options()
+        self.options = options or load_options(robot=robot.name)
         check_planner(self.options.planner.name)
         self._lock = threading.RLock()
         self._model = RobotModel(robot)

@@ -129,11 +129,12 @@ class MotionOptions(Spec):
     planner: PlannerOptions = PlannerOptions()
 
 
-def load_options(file: str | Path | None = None, **changes: Any) -> MotionOptions:
+def load_options(file: str | Path | None = None, robot: str = "", **changes: Any) -> MotionOptions:
     """Read and validate the options of motion.
 
     Args:
         file: YAML; the shipped ``config/motion.yaml`` where None.
+        robot: Name of the robot; its entries below ``robots`` win over the others.
         **changes: Sections, as dicts, that win over the file's entries, e.g.
             ``planner={"name": "EST"}``.
 
@@ -141,4 +142,4 @@ def load_options(file: str | Path | None = None, **changes: Any) -> MotionOption
         InvalidConfig: If the file cannot be read, has an unknown key, or holds
             a value out of range.
     """
-    return load_sections(MotionOptions, "motion.yaml", file, changes)
+    return load_sections(MotionOptions, "motion.yaml", file, changes, robot)

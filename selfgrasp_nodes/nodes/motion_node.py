@@ -46,7 +46,7 @@ class MotionNode(BaseNode):
         super().__init__(**options)
         values = self.values
         changes = {"planner": {"name": values["planner"]}} if values["planner"] else {}
-        self.options = load_options(values["motion_file"] or None, **changes)
+        self.options = load_options(values["motion_file"] or None, self.robot.name, **changes)
         self.declare_digest(self.options)
         self.planner = EmbeddedPlanner(self.robot, self.options)
         leases = Leases() if len(self.robot.arms) > 1 else None

@@ -228,7 +228,7 @@ class FastLoop:
         physics = PhysicsOptions(friction_scale=friction_scale)
         self.robot = robot
         self.world = World(robot, WorldOptions(physics, noise))
-        self.planner = EmbeddedPlanner(robot, load_options(None, **(motion or {})))
+        self.planner = EmbeddedPlanner(robot, load_options(None, robot.name, **(motion or {})))
         self._policy = self._make(policy, parameters)
         self._observer = FastObserver(self.world, self._policy.required_views, self.planner)
         self._store = store or NullStore()

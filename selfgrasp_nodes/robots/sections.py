@@ -20,6 +20,7 @@ def load_sections(
     shipped: str,
     file: str | Path | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
+    robot: str | None = None,
 ) -> Options:
     """Read and validate a file of options.
 
@@ -28,6 +29,8 @@ def load_sections(
         shipped: Name of the file in ``config`` that is read where none is given.
         file: YAML.
         changes: By section, entries that win over the file's.
+        robot: Name of a robot, whose sections below the key ``robots`` win over the
+            others; where None, the file has no such key.
 
     Raises:
         InvalidConfig: If the file cannot be read, has an unknown key, or holds
@@ -41,8 +44,15 @@ def load_sections(
         raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(data, dict):
         raise InvalidConfig(f"{path} must hold sections; valid: {valid}")
-    for section, values in (changes or {}).items():
-        data[section] = {**(data.get(section) or {}), **values}
+    own: dict[str, Any] = {}
+    if robot is not None:
+        robots = data.pop("robots", None) or {}
+        if not isinstance(robots, dict) or not all(isinstance(r, dict) for r in robots.values()):
+            raise InvalidConfig(f"{path}: 'robots' must hold sections by name of the robot")
+        own = robots.get(robot, {})
+    for sections in (own, changes or {}):
+        for section, values in sections.items():
+            data[section] = {**(data.get(section) or {}), **values}
     try:
         return model.model_validate(data)
     except ValidationError as error:

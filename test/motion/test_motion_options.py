@@ -37,3 +37,19 @@ def test_bad_entries_are_refused_by_name(tmp_path, text, named):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InvalidConfig, match=r"nothing\.yaml"):
         load_options(tmp_path / "nothing.yaml")
+
+
+def test_a_robot_has_values_of_its_own(tmp_path):
+    """Baxter approaches from 0.25 m, as in Pinto and Gupta (2016)."""
+    assert load_options(robot="baxter").grasp.approach_height == 0.25
+    assert load_options(robot="ur5_rg2") == load_options()
+    changed = load_options(robot="baxter", grasp={"approach_height": 0.1})
+    assert changed.grasp.approach_height == 0.1
+    file = tmp_path / "motion.yaml"
+    for text, named in (
+        ("robots: {mine: {grasp: {aproach_height: 0.1}}}", "aproach_height"),
+        ("robots: [mine]", "'robots' must hold"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InvalidConfig, match=named):
+            load_options(file, "mine")
