@@ -53,7 +53,7 @@ class RepeatNoise(Spec):
     """What differs between repetitions of one try, and no camera sees.
 
     Attributes:
-        position: Standard deviation of the grasp's position, each axis [m].
+        position: Standard deviation of the grasp's position, along x and along y [m].
         angle: Of its angle [rad].
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,36 +91,53 @@ class EpisodeRunner:
 
     def run(self, episode: int) -> EpisodeResult:
         """Drop a clutter and try; the same for the same number, whatever ran before."""
+        scene, ended, run = self.play(episode, self.recipe.tries, self._tries.on_event)
+        if scene is None:
+            return EpisodeResult(episode, (), 0, 0, 0, ended)
+        return self._tries.result(ended, run)
+
+    def play(
+        self, episode: int, tries: int, on_event: Callable[[Event], None]
+    ) -> tuple[Scene | None, str, FastRun | None]:
+        """Play an episode, or its beginning.
+
+        Args:
+            episode: Its number.
+            tries: At most so many.
+            on_event: See ``FastLoop.run``.
+
+        Returns:
+            The scene, None where no clutter came to rest; why it ended; what ran,
+            None where that is not known.
+        """
         entropy = [self.config.seed, self.config.stage, episode]
-        draws, tries = np.random.SeedSequence(entropy).spawn(2)
+        draws, chances = np.random.SeedSequence(entropy).spawn(2)
         laid = self.lay_out(episode, np.random.default_rng(draws))
         if laid is None:
-            return EpisodeResult(episode, (), 0, 0, 0, NO_SCENE)
+            return None, NO_SCENE, None
         scene, names = laid
-        seed = int(tries.generate_state(1)[0]) >> 1
+        seed = int(chances.generate_state(1)[0]) >> 1
         self._tries.begin(episode, scene, seed, names)
         limits = Limits(
-            max_actions=self.recipe.tries,
+            max_actions=tries,
             max_no_change=self.recipe.no_change,
             max_cleared=len(names) - self.recipe.keep,
         )
-        ended, run = "", None
         try:
             run = self.loop.run(
                 scene,
                 seed,
                 limits,
                 (Primitive.GRASP,),
-                self._tries.on_event,
+                on_event,
                 keep_trials=False,
                 run_id=self.config.run,
                 episode_id=str(episode),
             )
-            ended = run.stop_reason.value if run.stop_reason else ""
         except ExecutionFailed as error:
             # The simulation broke down: what was tried before stands, the rest is left out.
-            ended, run = str(error), getattr(error, "run", None)
-        return self._tries.result(ended, run)
+            return scene, str(error), getattr(error, "run", None)
+        return scene, run.stop_reason.value if run.stop_reason else "", run
 
     def lay_out(
         self, episode: int, rng: np.random.Generator
