@@ -12,6 +12,7 @@ from policy_tables import box, cylinder, observe, prism
 from selfgrasp_nodes.errors import EmptyObservation, InvalidImage
 from selfgrasp_nodes.geometry import grasp_angle
 from selfgrasp_nodes.policies import make_policy
+from selfgrasp_nodes.policies.closing import Closing
 from selfgrasp_nodes.policies.ranking import angle_difference
 from selfgrasp_nodes.robots.gripper import tcp_distance
 from selfgrasp_nodes.types import Observation, Primitive
@@ -215,3 +216,20 @@ def test_all_depth_nan_in_a_view_does_not_matter_to_the_heightmap(policy, robot)
     seen = observe(robot, [box(0, 0, (0.05, 0.05, 0.05))])
     views = {k: replace(v, depth=np.full_like(v.depth, np.nan)) for k, v in seen.views.items()}
     assert policy.propose(replace(seen, views=views))
+
+
+def test_a_strip_beside_what_nobody_saw_comes_last(policy):
+    """One finger would go down behind it, where the slope of a leaning block hides."""
+    perfect = {
+        "x": 0.0, "y": 0.0, "angle": 0.0, "top": 0.06, "tip": 0.01, "contact": 0.05,
+        "width": 0.076, "overlap": 0.03, "gap": 0.013, "skew": 0.0, "wedge": 0.0, "bow": 0.0,
+        "tilt": 0.0, "offset": 0.0, "cover": 1.0, "hidden": 0.0, "body": 0.02, "across": 0.0,
+        "feasible": True,
+    }  # fmt: skip
+    cases = ({}, {"contact": 0.008}, {"hidden": 0.5}, {"contact": 0.008, "hidden": 0.5})
+    rows = [perfect | case for case in cases]
+    found = Closing(**{key: np.array([row[key] for row in rows]) for key in perfect})
+    seen, thin, shadow, strip = policy.score(found)
+    assert seen == thin > shadow > 0.7 * seen
+    # Below the score under which a push is the better try, and still a candidate.
+    assert policy.params.min_score < strip <= 0.151 * seen
