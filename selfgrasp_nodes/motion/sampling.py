@@ -96,7 +96,7 @@ def sample_path(
     def is_valid(state: Any) -> bool:
         for joint in range(dimension):
             buffer[joint] = state[joint]
-        return valid(buffer)
+        return bool(valid(buffer))  # OMPL 2 takes no numpy.bool
 
     # OMPL 2 takes the function as it is, and lets the space make its states.
     wrapped = getattr(base, "StateValidityCheckerFn", lambda function: function)
