@@ -75,7 +75,7 @@ def test_it_moves_as_the_published_description_says() -> None:
 def test_it_grasps_a_cube(angle: float) -> None:
     policy = Fixed()
     loop = FastLoop(ROBOT, policy)
-    x, y = CENTER + (0.05, -0.08)
+    x, y = CENTER + np.array((0.05, -0.08))
     turn = (float(np.cos(angle / 2)), 0.0, 0.0, float(np.sin(angle / 2)))
     cube = SceneObject(ObjectSpec("cube"), (0.05, -0.08, 0.025), turn)
     pose = geometry.grasp_pose(x, y, 0.025, angle)

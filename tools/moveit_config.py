@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""Write MoveIt's configuration of a robot: ``config/moveit/<robot>/``.
+
+    python tools/moveit_config.py ur5_rg2 baxter
+    python tools/moveit_config.py mine.yaml --out DIR     # a robot of your own
+
+Every file is made from the robot's description, its URDF and ``config/motion.yaml``, so
+that each fact keeps its one place; ``test/motion/test_moveit_files.py`` holds that what is
+committed is what this writes.
+
+Which links are not checked against each other is computed, not guessed: neighbours;
+pairs that touch in (nearly) every one of 1,000 random configurations or at home; pairs
+that touch in none of 20,000 (with 95 % confidence, in fewer than 0.015 % of all). Links
+of different arms are always checked. Shapes are those of the URDF, the checks coal's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pinocchio
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from selfgrasp_nodes.motion.model import RobotModel
+from selfgrasp_nodes.motion.moveit_parameters import (
+    OMPL,
+    PILZ,
+    gripper_group,
+    ompl_types,
+)
+from selfgrasp_nodes.motion.options import MotionOptions, load_options
+from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots import ArmSpec, RobotSpec, load_robot
+
+SEED = 5
+FIRST, ALL = 1_000, 20_000
+ALWAYS = 0.95
+"""Share of random configurations in which a pair touches that is taken to touch always."""
+
+_REQUEST = [
+    f"default_planning_request_adapters/{name}"
+    for name in (
+        "ResolveConstraintFrames",
+        "ValidateWorkspaceBounds",
+        "CheckStartStateBounds",
+        "CheckStartStateCollision",
+    )
+]
+_VALIDATE = "default_planning_response_adapters/ValidateSolution"
+_TOTG = "default_planning_response_adapters/AddTimeOptimalParameterization"
+_ROTATION = 1.57  # of the tool along straight lines [rad/s]
+_GRIPPER_RAMP = 0.1  # in which a gripper's joint comes to its speed [s]
+
+
+def disabled_collisions(robot: RobotSpec, samples: int = ALL) -> dict[tuple[str, str], str]:
+    """Pairs of links that need no check, with the reason, by name.
+
+    Args:
+        robot: The cell.
+        samples: Random configurations in which a pair must be seen apart.
+    """
+    model = RobotModel(robot)
+    shapes = model.shapes.copy()
+    for shape in shapes.geometryObjects:
+        shape.geometry.computeLocalAABB()
+    names = [model.model.frames[s.parentFrame].name for s in shapes.geometryObjects]
+    links = sorted(set(names))
+    neighbours = _neighbours(model, set(links))
+    arms = {a.name: model.subtree(model.arm_joint_ids(a)[0]) for a in robot.arms}
+    arm_of = {
+        name: next((a for a, ids in arms.items() if int(s.parentJoint) in ids), "")
+        for name, s in zip(names, shapes.geometryObjects, strict=True)
+    }
+    for first in range(len(names)):
+        for second in range(first + 1, len(names)):
+            if names[first] != names[second]:
+                shapes.addCollisionPair(pinocchio.CollisionPair(first, second))
+    pairs = [
+        (min(a, b), max(a, b))
+        for a, b in ((names[p.first], names[p.second]) for p in shapes.collisionPairs)
+    ]
+    rng = np.random.default_rng(SEED)
+    hits = dict.fromkeys(pairs, 0)
+    for pair in _touching(model, shapes, pairs, [model.neutral()]):
+        hits[pair] = -FIRST  # at home
+    home = {pair for pair, count in hits.items() if count < 0}
+    hits = dict.fromkeys(pairs, 0)
+    for pair in _touching(model, shapes, pairs, _random(model, rng, FIRST)):
+        hits[pair] += 1
+    seen = {pair for pair, count in hits.items() if count}
+    undecided = pinocchio.GeometryModel(shapes)
+    for index in reversed(range(len(pairs))):
+        if pairs[index] in seen:
+            undecided.removeCollisionPair(shapes.collisionPairs[index])
+    rest = [
+        (min(a, b), max(a, b))
+        for a, b in ((names[p.first], names[p.second]) for p in undecided.collisionPairs)
+    ]
+    seen |= set(_touching(model, undecided, rest, _random(model, rng, samples)))
+    found = {}
+    for a, b in sorted(set(pairs)):
+        apart = arm_of[a] and arm_of[b] and arm_of[a] != arm_of[b]
+        if (a, b) in neighbours:
+            found[a, b] = "Adjacent"
+        elif hits[a, b] >= ALWAYS * FIRST:
+            found[a, b] = "Always"
+        elif (a, b) in home:
+            found[a, b] = "Default"
+        elif (a, b) not in seen and not apart:
+            found[a, b] = "Never"
+    return found
+
+
+def _touching(
+    model: RobotModel,
+    shapes: pinocchio.GeometryModel,
+    pairs: list[tuple[str, str]],
+    configurations: Any,
+) -> Iterator[tuple[str, str]]:
+    """The pairs that touch, once for each configuration in which they do."""
+    data = shapes.createData()
+    for q in configurations:
+        pinocchio.computeCollisions(model.model, model.model.createData(), shapes, data, q, False)
+        yield from {
+            pair
+            for pair, result in zip(pairs, data.collisionResults, strict=True)
+            if result.isCollision()
+        }
+
+
+def _random(model: RobotModel, rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
+    lower, upper = model.model.lowerPositionLimit, model.model.upperPositionLimit
+    for _ in range(count):
+        q = rng.uniform(lower, upper)
+        for arm in model.robot.arms:
+            grip = arm.gripper
+            model.set_width(q, arm, rng.uniform(grip.width_min, grip.width_max))
+        yield q
+
+
+def _neighbours(model: RobotModel, solid: set[str]) -> set[tuple[str, str]]:
+    """Links with shapes that a joint connects, across links without shapes."""
+    frames = model.model.frames
+    parent: dict[str, str] = {}
+    for frame in frames:
+        if frame.type != pinocchio.FrameType.BODY:
+            continue
+        above = frame.parentFrame
+        while above and (
+            frames[above].type != pinocchio.FrameType.BODY or frames[above].name not in solid
+        ):
+            above = frames[above].parentFrame
+        parent[frame.name] = frames[above].name
+    return {
+        (min(link, above), max(link, above))
+        for link, above in parent.items()
+        if link in solid and above in solid and link != above
+    }
+
+
+def srdf(robot: RobotSpec, disabled: dict[tuple[str, str], str]) -> str:
+    """The semantic description: groups, states, end effectors, passive joints, collisions."""
+    root = ElementTree.Element("robot", name=robot.name)
+    model = RobotModel(robot)
+
+    def add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
+        return ElementTree.SubElement(parent, tag, attributes)
+
+    def state(name: str, group: str, joints: tuple[str, ...], values: tuple[float, ...]) -> None:
+        element = add(root, "group_state", name=name, group=group)
+        for joint, value in zip(joints, values, strict=True):
+            add(element, "joint", name=joint, value=f"{value:.6g}")
+
+    for arm in robot.arms:
+        hand = gripper_group(arm)
+        chain = add(root, "group", name=arm.name)
+        add(chain, "chain", base_link=robot.base_link, tip_link=arm.tip_link)
+        fingers = add(root, "group", name=hand)
+        add(fingers, "joint", name=arm.gripper.joint)
+        state("home", arm.name, arm.joints, arm.home)
+        state("ready", arm.name, arm.joints, arm.ready)
+        state("open", hand, (arm.gripper.joint,), (arm.gripper.joint_open,))
+        state("closed", hand, (arm.gripper.joint,), (arm.gripper.joint_closed,))
+        add(
+            root,
+            "end_effector",
+            name=f"{arm.name}_hand",
+            parent_link=arm.tip_link,
+            group=hand,
+            parent_group=arm.name,
+        )
+    for mimic in model.mimics:  # moved by another joint's motor
+        add(root, "passive_joint", name=mimic.joint)
+    for (first, second), reason in disabled.items():
+        add(root, "disable_collisions", link1=first, link2=second, reason=reason)
+    ElementTree.indent(root, "  ")
+    command = f"python tools/moveit_config.py {robot.name}"
+    return (
+        f'<?xml version="1.0"?>\n<!-- Made by `{command}`; edit that, not this. -->\n'
+        + ElementTree.tostring(root, encoding="unicode")
+        + "\n"
+    )
+
+
+def files(robot: RobotSpec, options: MotionOptions) -> dict[str, Any]:
+    """What goes into each YAML file of the configuration."""
+    groups = [arm.name for arm in robot.arms]
+    planners = ompl_types()
+    ompl: dict[str, Any] = {
+        "planning_plugins": ["ompl_interface/OMPLPlanner"],
+        "request_adapters": list(_REQUEST),
+        # TOTG times the path; it needs the acceleration limits of joint_limits.yaml.
+        "response_adapters": [_TOTG, _VALIDATE],
+        "planner_configs": {name: {"type": kind} for name, kind in planners.items()},
+    }
+    for arm in robot.arms:
+        ompl[arm.name] = {
+            # A planner that is not listed under the group becomes the default in silence.
+            "default_planner_config": "EST",
+            "planner_configs": list(planners),
+            "projection_evaluator": f"joints({arm.joints[0]},{arm.joints[1]})",
+            "longest_valid_segment_fraction": 0.005,
+        }
+    return {
+        "kinematics.yaml": {
+            group: {
+                "kinematics_solver": "kdl_kinematics_plugin/KDLKinematicsPlugin",
+                "kinematics_solver_search_resolution": 0.005,
+                "kinematics_solver_timeout": 0.05,
+            }
+            for group in groups
+        },
+        "joint_limits.yaml": {
+            "default_velocity_scaling_factor": options.speed.velocity,
+            "default_acceleration_scaling_factor": options.speed.acceleration,
+            "joint_limits": {
+                joint: limits for arm in robot.arms for joint, limits in _limits(arm, robot)
+            },
+        },
+        "ompl_planning.yaml": ompl,
+        "pilz_industrial_motion_planner_planning.yaml": {
+            "planning_plugins": ["pilz_industrial_motion_planner/CommandPlanner"],
+            "default_planner_config": "LIN",
+            "request_adapters": list(_REQUEST),
+            # It times its own lines: no TOTG here.
+            "response_adapters": [_VALIDATE],
+        },
+        "pilz_cartesian_limits.yaml": {
+            "cartesian_limits": {
+                "max_trans_vel": options.speed.linear_velocity,
+                "max_trans_acc": options.speed.linear_acceleration,
+                "max_trans_dec": -options.speed.linear_acceleration,
+                "max_rot_vel": _ROTATION,
+            }
+        },
+        "moveit_controllers.yaml": _controllers(robot),
+        "moveit_cpp.yaml": {
+            "planning_scene_monitor_options": {
+                "name": "planning_scene_monitor",
+                "robot_description": "robot_description",
+                "wait_for_initial_state_timeout": 10.0,
+            },
+            "planning_pipelines": {"pipeline_names": [OMPL, PILZ]},
+            "plan_request_params": _request(OMPL, "EST", options),
+            "free": {"plan_request_params": _request(OMPL, "EST", options)},
+            "line": {"plan_request_params": _request(PILZ, "LIN", options)},
+        },
+    }
+
+
+def _request(pipeline: str, planner: str, options: MotionOptions) -> dict[str, Any]:
+    return {
+        "planning_pipeline": pipeline,
+        "planner_id": planner,
+        "planning_attempts": 1,
+        "planning_time": max(1.0, options.planner.timeout),
+        "max_velocity_scaling_factor": options.speed.velocity,
+        "max_acceleration_scaling_factor": options.speed.acceleration,
+    }
+
+
+def _limits(arm: ArmSpec, robot: RobotSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+    for joint, speed, acceleration in zip(
+        arm.joints, arm.velocity_limits, arm.acceleration_limits, strict=True
+    ):
+        yield joint, _limit(speed, acceleration)
+    model = RobotModel(robot).model
+    speed = float(model.velocityLimit[model.idx_vs[model.getJointId(arm.gripper.joint)]])
+    yield arm.gripper.joint, _limit(speed, speed / _GRIPPER_RAMP)
+
+
+def _limit(speed: float, acceleration: float) -> dict[str, Any]:
+    return {
+        "has_velocity_limits": True,
+        "max_velocity": round(float(speed), 6),
+        "has_acceleration_limits": True,
+        "max_acceleration": round(float(acceleration), 6),
+    }
+
+
+def _controllers(robot: RobotSpec) -> dict[str, Any]:
+    """Controllers as MoveIt's simple manager addresses them: name + action_ns = action."""
+    manager: dict[str, Any] = {"controller_names": []}
+    kinds = {
+        "gripper_command": "GripperCommand",
+        "parallel_gripper_command": "ParallelGripperCommand",
+    }
+    for arm in robot.arms:
+        for action, kind, joints in (
+            (arm.trajectory_action, "FollowJointTrajectory", arm.joints),
+            (arm.gripper.command_topic, kinds[arm.gripper.command], (arm.gripper.joint,)),
+        ):
+            name, _, namespace = action.rpartition("/")
+            manager["controller_names"].append(name)
+            manager[name] = {
+                "type": kind,
+                "action_ns": namespace,
+                "default": True,
+                "joints": list(joints),
+            }
+            if kind != "FollowJointTrajectory":
+                manager[name]["max_effort"] = arm.gripper.force_max
+    return {
+        "moveit_manage_controllers": False,
+        "moveit_controller_manager": (
+            "moveit_simple_controller_manager/MoveItSimpleControllerManager"
+        ),
+        "moveit_simple_controller_manager": manager,
+    }
+
+
+def write(robot: RobotSpec, folder: Path, samples: int = ALL) -> None:
+    """Write all files of a robot's configuration into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    head = f"# Made by `python tools/moveit_config.py {robot.name}`; edit that, not this.\n"
+    for name, content in files(robot, load_options(robot=robot.name)).items():
+        text = yaml.safe_dump(content, sort_keys=False, width=96)
+        (folder / name).write_text(head + text)
+    (folder / f"{robot.name}.srdf").write_text(srdf(robot, disabled_collisions(robot, samples)))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("robots", nargs="+", help="names in config/robots, or YAML files")
+    parser.add_argument("--out", type=Path, default=None, help="default: config/moveit/<robot>")
+    given = parser.parse_args()
+    for name in given.robots:
+        robot = load_robot(name)
+        folder = given.out or share_dir() / "config" / "moveit" / robot.name
+        write(robot, folder)
+        print(f"{folder}: written")
+
+
+if __name__ == "__main__":
+    main()
