@@ -53,6 +53,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="random scenes of meshes instead of blocks: 'pybullet', 'pybullet:0-99', or a "
         "folder of STL or OBJ files ('FOLDER@0.001' scales millimetres)",
     )
+    parser.add_argument(
+        "--protocol",
+        choices=["pinto"],
+        help="measure the tables of a paper instead: on the folder of a curriculum",
+    )
+    parser.add_argument("--data", type=Path, help="folder that a curriculum made (--protocol)")
+    parser.add_argument("--curriculum", type=Path, help="YAML that it was made with (--protocol)")
+    parser.add_argument("--out", type=Path, help="folder for tables and plots (--protocol)")
+    parser.add_argument(
+        "--parts", default="", help="only these, e.g. 'table1,table2' (--protocol)"
+    )
     parser.add_argument("--checkpoint", help="card or weights of a learnt policy")
     parser.add_argument(
         "--param",
@@ -75,6 +86,38 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
+def _protocol(args: argparse.Namespace) -> int:
+    """The tables of Pinto and Gupta (2016)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from selfgrasp_nodes.cli.train import require_torch
+    from selfgrasp_nodes.errors import InvalidConfig
+    from selfgrasp_nodes.learning.curriculum import load_curriculum
+    from selfgrasp_nodes.learning.pinto import PARTS, Pinto
+    from selfgrasp_nodes.learning.pinto_report import markdown, plot_figure8, tables
+
+    require_torch()
+    if not args.data or not args.curriculum:
+        raise InvalidConfig("--protocol pinto needs --data DIR and --curriculum FILE")
+    console = Console()
+    out = args.out or args.data / "pinto"
+    curriculum = load_curriculum(args.curriculum)
+    parts = tuple(part.strip() for part in args.parts.split(",") if part.strip()) or PARTS
+    results = Pinto(curriculum, args.data, out, console.print).run(parts)
+    for title, headings, rows in tables(results):
+        table = Table(*headings, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    about = f"Robot {curriculum.robot}; {args.curriculum.name}."
+    (out / "tables.md").write_text(markdown(results, about))
+    if "figure8" in results:
+        plot_figure8(results["figure8"], out / "figure8.png")
+    console.print(f"written to {out}")
+    return 0
+
+
 def _parameters(policy: str, args: argparse.Namespace) -> dict[str, Any]:
     """Of one policy, from the command line; the checkpoint only where it takes one."""
     from selfgrasp_nodes.cli.collect import parameters
@@ -88,6 +131,8 @@ def _parameters(policy: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate each policy and print one table; 130 where Ctrl-C ended it early."""
+    if args.protocol:
+        return _protocol(args)
     from rich.console import Console
 
     from selfgrasp_nodes.learning.evaluation import Evaluation, EvaluationConfig

@@ -170,16 +170,16 @@ def tune_neighbours(
         return positive / (positive + negative)
 
     held = neighbours(validation)
-    tried = []
-    for k in ks[:SETTINGS]:
-        tried.append({"k": k, **_judged(scores(held, k), validation.success)})
+    tried: list[dict[str, Any]] = [
+        {"k": k, **_judged(scores(held, k), validation.success)} for k in ks[:SETTINGS]
+    ]
     best = max(tried, key=lambda entry: entry["balanced_accuracy"])
     return Tuned(
         "kNN on HoG",
         {"k": best["k"]},
         best["threshold"],
         best["balanced_accuracy"],
-        lambda tries: scores(neighbours(tries), best["k"]),
+        lambda tries: scores(neighbours(tries), int(best["k"])),
         tried,
     )
 

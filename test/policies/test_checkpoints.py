@@ -58,7 +58,7 @@ def test_it_comes_back_as_it_was(saved, gripper) -> None:
 
 
 def test_a_wrong_digest_is_refused(saved) -> None:
-    path, card, _ = saved
+    path, _card, _ = saved
     with pytest.raises(StorageError, match="the caller says"):
         load_checkpoint(path, digest="0" * 64)
     weights = path.with_suffix(".safetensors")

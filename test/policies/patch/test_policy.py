@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
 
 from selfgrasp_nodes.errors import EmptyObservation, InvalidConfig, NotReady  # noqa: E402
 from selfgrasp_nodes.perception.heightmap import build_heightmap  # noqa: E402
@@ -73,7 +75,7 @@ def test_the_best_come_first_and_are_repeatable(robot, seen, checkpoint) -> None
     policy = make_policy("patch", robot, checkpoint=checkpoint, patches=150)
     found = policy.propose(seen, 3, 5)
     assert len(found) == 5
-    assert all(a.score >= b.score for a, b in zip(found, found[1:], strict=False))
+    assert all(a.score >= b.score for a, b in itertools.pairwise(found))
     workspace = robot.workspace.workspace
     for grasp in found:
         assert workspace.contains(*grasp.pose[:2, 3]) and 0 <= grasp.angle < np.pi
