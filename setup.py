@@ -176,6 +176,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "learning": requirements("requirements-learning.txt"),
+        "cluster": ["ray>=2.9"],
         "dev": requirements("requirements-dev.txt"),
     },
     entry_points={"console_scripts": ["selfgrasp = selfgrasp_nodes.cli.main:main"]},

@@ -31,6 +31,7 @@ OPTIONAL = (
     ("matplotlib", "matplotlib", "the films and pictures of runs"),
     ("torch", "torch", "learnt policies"),
     ("pybullet_data", "pybullet", "1,000 novel objects"),
+    ("ray", "ray", "collecting tries on a cluster"),
     ("tf2_ros", "tf2_ros", "TF by the ROS library; without it by this package's own"),
     ("cv_bridge", "cv_bridge", "images by the ROS library; without it by this package's own"),
 )

@@ -192,6 +192,6 @@ def _ray() -> Any:
     except ImportError as error:
         raise MissingDependency(
             "collecting on a cluster needs Ray, which is optional; install it on all of its "
-            "machines with: pip install 'ray>=2.9'"
+            "machines with: pip install 'selfgrasp[cluster]'"
         ) from error
     return ray

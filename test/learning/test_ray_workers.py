@@ -77,5 +77,5 @@ def test_no_cluster_says_so(config, tmp_path) -> None:
 
 def test_without_ray_it_says_what_to_install(config, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(MissingDependency, match="pip install 'ray"):
+    with pytest.raises(MissingDependency, match=r"pip install 'selfgrasp\[cluster\]"):
         collect(config, tmp_path / "a.store", 3, 1, "auto")
