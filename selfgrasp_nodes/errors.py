@@ -82,3 +82,11 @@ class Busy(SelfGraspError):
 
 class NotReady(SelfGraspError):
     """Something must be done first, e.g. the background be learnt."""
+
+
+class CalibrationFailed(SelfGraspError):
+    """A camera's pose cannot be determined from the pictures: too few, not seen, degenerate."""
+
+
+class WrongCamera(SelfGraspError):
+    """A calibration belongs to another camera than the one that is connected."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from selfgrasp_nodes.errors import ExecutionFailed, UnknownName
 from selfgrasp_nodes.robots import RobotSpec
+from selfgrasp_nodes.simulation.board import BoardFixture, add_board
 from selfgrasp_nodes.simulation.cameras import CameraRenderer
 from selfgrasp_nodes.simulation.drives import ArmDrive, GripperDrive
 from selfgrasp_nodes.simulation.model import PhysicsOptions, build_cell, compile_scene
@@ -36,10 +37,12 @@ class WorldOptions:
     Attributes:
         physics: Numerics and friction.
         noise: Whether sensors are noisy, as the robot's description says.
+        board: A calibration board in the cell, or None.
     """
 
     physics: PhysicsOptions = field(default_factory=PhysicsOptions)
     noise: bool = True
+    board: BoardFixture | None = None
 
 
 class World:
@@ -57,6 +60,8 @@ class World:
         self.robot = robot
         self.options = options or WorldOptions()
         self._cell = build_cell(robot, self.options.physics)
+        if self.options.board is not None:
+            add_board(self._cell.spec, self.options.board)
         self._renderer: CameraRenderer | None = None
         self._noises: dict[str, CameraNoise] = {}
         self.reset(Scene("empty", ()), 0)
