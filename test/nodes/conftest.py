@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests here share
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("selfgrasp.msg", reason="the interfaces are not built")

@@ -1,0 +1,46 @@
+"""What the tests of the whole graph share."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from sensor_msgs.msg import JointState
+
+from selfgrasp_nodes import geometry
+from selfgrasp_nodes.nodes import conversions
+from selfgrasp_nodes.robots import load_robot
+from selfgrasp_nodes.types import Candidate, Primitive, Trajectory
+
+ROBOT = load_robot("ur5_rg2")
+ARM = ROBOT.arm()
+HOME = np.asarray(ARM.home)
+
+
+def a_candidate(x=-0.5, y=0.0, z=0.05, angle=0.3, **changes):
+    values = {"width": 0.08, "max_force": 20.0, "id": "c"} | changes
+    pose = geometry.grasp_pose(x, y, z, angle)
+    return conversions.candidate_message(
+        Candidate(Primitive.GRASP, pose, angle, **values), "world"
+    )
+
+
+def joints_now(graph) -> np.ndarray:
+    """The arm's joint positions, from one message."""
+    found: list[np.ndarray] = []
+    here = threading.Event()
+
+    def take(message: JointState) -> None:
+        index = [list(message.name).index(joint) for joint in ARM.joints]
+        found.append(np.asarray(message.position)[index])
+        here.set()
+
+    subscription = graph.node.create_subscription(JointState, "joint_states", take, 1)
+    assert here.wait(5.0)
+    graph.node.destroy_subscription(subscription)
+    return found[-1]
+
+
+def ramp(target: np.ndarray, start: np.ndarray, seconds: float) -> Trajectory:
+    positions = np.array([start, target])
+    return Trajectory(ARM.joints, np.array([0.0, seconds]), positions, np.zeros_like(positions))
