@@ -17,22 +17,20 @@ entered yet is entered when the run is resumed.
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from pathlib import Path
 from typing import Any
 
-from rosbags.rosbag2.errors import WriterError
-
 from selfgrasp_nodes.errors import InvalidConfig, StorageError
 from selfgrasp_nodes.trials import recovery
 from selfgrasp_nodes.trials import session as sessions
+from selfgrasp_nodes.trials.bag_folders import BagFolders, close_file
 from selfgrasp_nodes.trials.buffer import MessageBuffer, RawMessage
-from selfgrasp_nodes.trials.files import RunLock, guarded, storage_error, sync_folder
+from selfgrasp_nodes.trials.files import RunLock, guarded, storage_error
 from selfgrasp_nodes.trials.index import TrialIndex
 from selfgrasp_nodes.trials.mcap import McapFile, record_message
 from selfgrasp_nodes.trials.message_types import MessageTypes
-from selfgrasp_nodes.trials.metadata import BagFile, BagMetadata, Topic
+from selfgrasp_nodes.trials.metadata import Topic
 from selfgrasp_nodes.trials.options import RecorderOptions
 from selfgrasp_nodes.trials.record import RECORD_TOPIC, RECORD_TYPE, TrialRecord
 from selfgrasp_nodes.trials.topics import check_topic
@@ -82,9 +80,9 @@ class TrialBagWriter:
         try:
             self.session = self._open_session(session)
             self.index = TrialIndex(self.run / "index.jsonl")
-            self._bag, self._metadata, self.recovered = recovery.recover(
-                self.run, self.index, self._types
-            )
+            bag, metadata, self.recovered = recovery.recover(self.run, self.index, self._types)
+            run_id = self.session["run_id"]
+            self._bags = BagFolders(self.run, bag, metadata, self.options, run_id)
         except BaseException:
             self._lock.release()
             raise
@@ -290,54 +288,18 @@ class TrialBagWriter:
         )
         file.write(latched, topics)
         file.write(messages, topics)
-        self._roll(list(file.topics.values()))
+        self._bags.roll(list(file.topics.values()))
         name = file.path.name
-        complete = dataclasses.replace(complete, bag=f"{self._bag.name}/{name}")
+        complete = dataclasses.replace(complete, bag=f"{self._bags.folder.name}/{name}")
         file.write([record_message(complete, self._types, last)], topics)
-        entry = self._close(file, name)
+        entry = close_file(file)
         complete = dataclasses.replace(
             complete, messages=entry.messages, bytes=file.path.stat().st_size
         )
-        target = self._bag / name
-        used = list(file.topics.values())
-        metadata = self._metadata.with_file(entry, used)
-        os.replace(file.path, target)
-        try:
-            sync_folder(self._bag)
-            metadata.save(self._bag)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
-        self._metadata = metadata
+        self._bags.enter(file, entry)
         self._file = None
         file.abort()  # only its empty folder is left
         return complete
-
-    @staticmethod
-    def _close(file: McapFile, name: str) -> BagFile:
-        try:
-            return file.close(name)
-        except WriterError as error:
-            raise OSError(str(error)) from error
-
-    def _roll(self, topics: list[Topic]) -> None:
-        """Begin another rosbag2 folder where the present one cannot take this file.
-
-        It is full, or a topic has changed its type or quality of service, or the
-        compression is another: all of these are said once a folder.
-        """
-        by_message = self.options.compression == "message"
-        if self._metadata.paths and (
-            len(self._metadata.paths) >= self.options.trials_per_bag
-            or not self._metadata.accepts(topics)
-            or self._metadata.compressed_messages != by_message
-        ):
-            self._bag = recovery.bag_folder(self.run, recovery.bag_number(self._bag) + 1)
-            self._metadata = BagMetadata()
-        self._metadata.compressed_messages = by_message
-        self._metadata.custom = {"run_id": self.session["run_id"]}
-        self._bag.mkdir(exist_ok=True)
-        sync_folder(self.run)
 
     @property
     def dropped(self) -> int:

@@ -14,7 +14,7 @@ import yaml
 from rosbags.highlevel import AnyReader
 from trial_synthesis import JOINTS, OBSERVATION, record
 
-from selfgrasp_nodes.trials import bag, files, index, metadata
+from selfgrasp_nodes.trials import bag_folders, files, index, metadata
 from selfgrasp_nodes.trials.bag import TrialBagWriter
 from selfgrasp_nodes.trials.reader import RunReader
 
@@ -100,8 +100,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (bag, "sync_folder"),
-        (bag.os, "replace"),
+        (bag_folders, "sync_folder"),
+        (bag_folders.os, "replace"),
         (metadata, "write_atomic"),
         (files, "sync_folder"),
         (index.os, "pwrite"),
