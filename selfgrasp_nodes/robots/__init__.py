@@ -3,6 +3,7 @@
 from selfgrasp_nodes.robots.description import (
     ArmSpec,
     BinSpec,
+    CalibrationSpec,
     CameraSpec,
     GripperSpec,
     PoseSpec,
@@ -16,6 +17,7 @@ from selfgrasp_nodes.robots.loader import config_digest, load_robot, robot_names
 __all__ = [
     "ArmSpec",
     "BinSpec",
+    "CalibrationSpec",
     "CameraSpec",
     "GripperSpec",
     "PoseSpec",

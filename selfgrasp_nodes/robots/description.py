@@ -7,10 +7,17 @@ Units: m, rad, N, kg, s.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import UnknownName
@@ -190,6 +197,52 @@ class ArmSpec(Spec):
         return self
 
 
+class CalibrationSpec(Spec):
+    """Where a camera's pose comes from, and whose it is; `selfgrasp calibrate` writes it.
+
+    Attributes:
+        date: When it was made.
+        serial: Of the device; empty where its driver does not tell.
+        width: Of the pictures that it was made with.
+        height: Of them.
+        intrinsics: Their (fx, fy, cx, cy).
+        depth_scale: Measured depth times this is true.
+        pictures: That it rests on.
+        reprojection: Median error of a picture [px].
+        error_3d: Median error of a picture's corners [m].
+    """
+
+    date: str
+    serial: str = ""
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    intrinsics: tuple[Positive, Positive, float, float]
+    depth_scale: Annotated[float, Field(gt=0.5, lt=2.0)] = 1.0
+    pictures: Annotated[int, Field(gt=0)]
+    reprojection: float
+    error_3d: float
+
+    def mismatch(self, width: int, height: int, intrinsics: np.ndarray) -> str:
+        """Why pictures are not of the calibrated camera; empty where they may be.
+
+        Args:
+            width: Of the pictures.
+            height: Of them.
+            intrinsics: Their 3 x 3 matrix.
+        """
+        if (width, height) != (self.width, self.height):
+            return f"calibrated at {self.width}x{self.height}, pictures are {width}x{height}"
+        now = np.array([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
+        then = np.array(self.intrinsics)
+        # Two devices of one model differ by a percent; another model or lens by far more.
+        if np.any(np.abs(now - then) > 0.003 * max(width, height)):
+            return (
+                f"calibrated with fx, fy, cx, cy = {np.round(then, 1).tolist()}, pictures have "
+                f"{np.round(now, 1).tolist()}"
+            )
+        return ""
+
+
 class CameraSpec(Spec):
     """A pinhole RGB-D camera; depth is aligned to colour.
 
@@ -202,6 +255,7 @@ class CameraSpec(Spec):
         depth_noise: (a, b): standard deviation a + b z^2 [m] at distance z [m].
         depth_dropout: Share of pixels at depth edges that are lost.
         color_noise: Standard deviation of each channel (of 255).
+        calibration: Where ``pose`` comes from; None where it is a drawing's or a guess.
     """
 
     name: str
@@ -218,6 +272,20 @@ class CameraSpec(Spec):
     depth_noise: tuple[float, float] = (0.0005, 0.001)
     depth_dropout: float = 0.3
     color_noise: float = 2.0
+    calibration: CalibrationSpec | None = None
+
+    @property
+    def depth_scale(self) -> float:
+        """Factor on measured depth; 1 where the camera was not calibrated."""
+        return self.calibration.depth_scale if self.calibration else 1.0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A camera that was not calibrated keeps the digest of records made before."""
+        values: dict[str, Any] = serialise(self)
+        if self.calibration is None:
+            values.pop("calibration", None)
+        return values
 
     @property
     def intrinsics(self) -> np.ndarray:
