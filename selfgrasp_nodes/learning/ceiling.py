@@ -234,7 +234,14 @@ def bounds(outcomes: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
         repetitions of a try), ``accuracy`` and
         ``balanced`` with ``upper`` and ``lower`` estimates.
     """
-    names = ("agreement", "accuracy_upper", "accuracy_lower", "balanced_upper", "balanced_lower")
+    names = (
+        "positives",
+        "agreement",
+        "accuracy_upper",
+        "accuracy_lower",
+        "balanced_upper",
+        "balanced_lower",
+    )
     values = _figures(outcomes)
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -246,7 +253,6 @@ def bounds(outcomes: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     mixed = outcomes.any(axis=1) & ~outcomes.all(axis=1)
     found: dict[str, Any] = {
         "tries": len(outcomes),
-        "positives": proportion(int(outcomes.sum()), outcomes.size).as_dict(),
         "mixed": proportion(int(mixed.sum()), len(outcomes)).as_dict(),
     }
     for index, name in enumerate(names):
@@ -258,10 +264,10 @@ def bounds(outcomes: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
 
 
 def _figures(outcomes: np.ndarray) -> tuple[float, ...]:
-    """The five figures of :func:`bounds`; NaN where a class is missing."""
+    """The figures of :func:`bounds`; NaN where a class is missing."""
     count, repeats = outcomes.shape
     if not count:
-        return (float("nan"),) * 5
+        return (float("nan"),) * 6
     yes = outcomes.sum(axis=1).astype(float)
     no = repeats - yes
     agreement = float(np.mean((yes * (yes - 1) + no * (no - 1)) / (repeats * (repeats - 1))))
@@ -269,6 +275,7 @@ def _figures(outcomes: np.ndarray) -> tuple[float, ...]:
     others = (yes[:, None] - outcomes) / (repeats - 1)
     share = float(outcomes.mean())
     return (
+        share,
         agreement,
         _accuracy(outcomes, own),
         _accuracy(outcomes, others),
