@@ -204,7 +204,13 @@ def tune_svms(
         for index in range(ANGLES):
             mine = bins == index
             if success[mine].any() and not success[mine].all():
-                machine = LinearSVC(C=penalty, class_weight="balanced", random_state=seed)
+                machine = LinearSVC(
+                    C=penalty,
+                    class_weight="balanced",
+                    dual="auto",
+                    max_iter=10_000,
+                    random_state=seed,
+                )
                 machines[index] = machine.fit((features[mine] - mean) / spread, success[mine])
         scores = _decisions(machines, held, asked)
         tried.append({"C": penalty, **_judged(scores, validation.success)})

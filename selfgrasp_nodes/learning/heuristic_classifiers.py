@@ -59,6 +59,7 @@ def moments(tries: PatchTries, sizes: PatchGeometry) -> Moments:
         code = crop[first : first + inner, first : first + inner, 3]
         height = (code.astype(np.float32) - HEIGHT_ZERO) * HEIGHT_STEP
         mask = ((code > 0) & (height > -BELOW)).astype(np.uint8)
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         _, labels, _, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         middle = labels[inner // 2, inner // 2]
         rows, cols = np.nonzero(labels == middle) if middle else ((), ())

@@ -81,15 +81,15 @@ def sample(images: Tensor, frames: Tensor, points: Tensor) -> Tensor:
     Returns:
         (B, 5, H, W); height is 0 where less than half is known.
     """
-    planes = images.permute(0, 3, 1, 2).float()
-    known = (planes[:, 3:] > 0).float()
-    height = (planes[:, 3:] - HEIGHT_ZERO) * known
-    planes = torch.cat([planes[:, :3] / 255.0, height * HEIGHT_STEP, known], 1)
+    raw = images.permute(0, 3, 1, 2).float()
+    known = (raw[:, 3:] > 0).float()
+    planes = torch.cat([raw[:, :3], (raw[:, 3:] - HEIGHT_ZERO) * known, known], 1)
     grid = torch.einsum("bij,hwj->bhwi", frames[:, :, :2], points) + frames[:, None, None, :, 2]
     found = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
+    # Scaled here, where there are fewer numbers than in the pictures.
     share = found[:, 4:]
-    height = torch.where(share > 0.5, found[:, 3:4] / share.clamp(min=0.5), 0.0)
-    return torch.cat([found[:, :3], height, share], 1)
+    height = found[:, 3:4] * (HEIGHT_STEP / share.clamp(min=0.5)) * (share > 0.5)
+    return torch.cat([found[:, :3] * (1 / 255), height, share], 1)
 
 
 def select(sampled: Tensor, tips: Tensor, channels: str) -> Tensor:

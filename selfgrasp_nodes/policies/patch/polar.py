@@ -32,7 +32,7 @@ class PolarNetwork(PatchNetwork):
     def __init__(
         self,
         channels: str = "rgbd",
-        rings: int = 32,
+        rings: int = 24,
         widths: tuple[int, ...] = (16, 32, 48, 64),
         hidden: int = 64,
         dropout: float = 0.2,
