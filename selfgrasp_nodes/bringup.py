@@ -58,12 +58,15 @@ class Process:
         nodes: Hosted in it.
         on_death: What happens to the rest when it dies.
         command: Something else than nodes of this package, e.g. ``rviz2``.
+        files: Written before it starts, by name: their texts. ``{folder}`` in them, in
+            commands and in nodes' parameters is the folder where they lie.
     """
 
     name: str
     nodes: tuple[NodeEntry, ...] = ()
     on_death: OnDeath = OnDeath.STOP
     command: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class Description:
             folder: Where the parameter files are written. The caller removes it
                 when the processes have ended.
         """
+        folder.mkdir(parents=True, exist_ok=True)
+        for process in self.processes:
+            for name, text in process.files.items():
+                (folder / name).write_text(text.replace(FOLDER, str(folder)))
         return [_command(process, folder, self) for process in self.processes]
 
 
@@ -124,6 +131,12 @@ _SIM = (
         "objects instead of blocks: pybullet, pybullet:0-99, or a folder of OBJ, STL, PLY or OFF "
         "files (FOLDER@0.001 scales millimetres)",
     ),
+    Argument(
+        "board",
+        "",
+        "calibration board in the cell: BOARD@ARM in its fingers, or BOARD@table, e.g. "
+        "charuco:7x5:0.024@arm; empty: none",
+    ),
     Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
     Argument(
         "stream_rate",
@@ -153,6 +166,9 @@ _COLLECT = (
     Argument("resume", "false", "go on with the run in the folder of record", ("true", "false")),
 )
 
+FOLDER = "{folder}"
+"""Stands for the folder of parameter files until it is known."""
+
 _BASE = {"sim": _COMMON + _SIM, "robot": _COMMON + _ROBOT}
 KINDS = ("sim", "robot", "collect")
 """What can be brought up."""
@@ -166,7 +182,7 @@ def arguments(kind: str) -> tuple[Argument, ...]:
     """
     if kind == "collect":
         changed = {argument.name: argument for argument in _COLLECT}
-        kept = [changed.pop(a.name, a) for a in _BASE["sim"] if a.name != "scene"]
+        kept = [changed.pop(a.name, a) for a in _BASE["sim"] if a.name not in ("scene", "board")]
         return (*kept, *changed.values())
     if kind not in _BASE:
         raise UnknownName("bring-up", kind, KINDS)
@@ -246,6 +262,7 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
             "seed": _integer(values, "seed"),
             "scene": values.get("scene", ""),
             "meshes": values["meshes"],
+            "board": values.get("board", ""),
             "real_time_factor": _number(values, "real_time_factor"),
             "stream_rate": _number(values, "stream_rate"),
         }
@@ -288,7 +305,7 @@ def _groups(
 
 def _command(process: Process, folder: Path, description: Description) -> list[str]:
     if process.command:
-        return list(process.command)
+        return [word.replace(FOLDER, str(folder)) for word in process.command]
     values = description.arguments
     command = [sys.executable, "-m", "selfgrasp_nodes.nodes.main"]
     command += [node.name for node in process.nodes] + ["--ros-args"]
@@ -321,7 +338,8 @@ def parameter_file(node: NodeEntry, folder: Path) -> Path:
                 parameters.update(section["ros__parameters"] or {})
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             raise InvalidConfig(f"{shipped} is not a ROS parameter file: {error!r}") from error
-    parameters.update(node.parameters)
+    for name, value in node.parameters.items():
+        parameters[name] = value.replace(FOLDER, str(folder)) if isinstance(value, str) else value
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{node.name}.yaml"
     path.write_text(yaml.safe_dump({f"/**/{node.name}": {"ros__parameters": parameters}}))

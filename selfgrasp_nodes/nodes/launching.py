@@ -26,6 +26,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from selfgrasp_nodes import bringup
+from selfgrasp_nodes.nodes import gazebo
 from selfgrasp_nodes.supervisor import Death, last_error
 
 _PATIENCE = "3"  # between SIGINT and SIGTERM, and again to SIGKILL [s]
@@ -35,9 +36,10 @@ def launch_description(kind: str) -> LaunchDescription:
     """What ``ros2 launch`` runs for one kind of bring-up.
 
     Args:
-        kind: One of :data:`selfgrasp_nodes.bringup.KINDS`.
+        kind: One of :data:`selfgrasp_nodes.bringup.KINDS`, or ``gazebo``.
     """
-    table = bringup.arguments(kind)
+    simulator = kind == gazebo.KIND
+    table = gazebo.ARGUMENTS if simulator else bringup.arguments(kind)
     declared = [
         DeclareLaunchArgument(
             argument.name,
@@ -50,7 +52,7 @@ def launch_description(kind: str) -> LaunchDescription:
 
     def start(context: LaunchContext) -> list[Any]:
         given = {a.name: LaunchConfiguration(a.name).perform(context) for a in table}
-        return _actions(bringup.describe(kind, given))
+        return _actions(gazebo.describe(given) if simulator else bringup.describe(kind, given))
 
     return LaunchDescription([*declared, OpaqueFunction(function=start)])
 
