@@ -88,5 +88,5 @@ class CalibrationFailed(SelfGraspError):
     """A camera's pose cannot be determined from the pictures: too few, not seen, degenerate."""
 
 
-class WrongCamera(SelfGraspError):
+class WrongCamera(InvalidConfig):
     """A calibration belongs to another camera than the one that is connected."""

@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Empty
 
-from selfgrasp_nodes.errors import InvalidImage, Unavailable
+from selfgrasp_nodes.errors import InvalidImage, Unavailable, WrongCamera
 from selfgrasp_nodes.nodes import conversions, image_messages, qos
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.tf import TransformListener
@@ -104,10 +104,11 @@ class CameraStream:
                 self._changed.wait(min(0.05, limit - now))
 
     def view(self, pair: Pair, world_T_camera: np.ndarray) -> View:
-        """The pair as a view.
+        """The pair as a view, its depth scaled as the camera's calibration says.
 
         Raises:
             InvalidImage: If sizes or encodings do not fit.
+            WrongCamera: If the camera's calibration was made with another one.
         """
         color = image_messages.rgb(pair.color)
         depth = image_messages.metres(pair.depth)
@@ -124,6 +125,17 @@ class CameraStream:
                 f"{self.info.width}x{self.info.height} but colour is "
                 f"{color.shape[1]}x{color.shape[0]}; correct the driver's calibration"
             )
+        calibration = self.camera.calibration
+        if calibration is not None:
+            problem = calibration.mismatch(color.shape[1], color.shape[0], matrix)
+            if problem:
+                raise WrongCamera(
+                    f"the calibration of camera {self.camera.name!r} ({calibration.date}) belongs "
+                    f"to another camera or resolution: {problem}. Set the driver to what it was, "
+                    "or run selfgrasp calibrate again"
+                )
+            if calibration.depth_scale != 1.0:
+                depth = depth * np.float32(calibration.depth_scale)
         return View(self.camera.name, color, depth, matrix, world_T_camera, pair.stamp)
 
     def _take_info(self, message: CameraInfo) -> None:

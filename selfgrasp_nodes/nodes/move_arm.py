@@ -1,4 +1,4 @@
-"""The move_arm action: postures by name, and the hand camera to a pose."""
+"""The move_arm action: postures by name, and the hand camera or the flange to a pose."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class MoveArmServer:
             lane.leave(job)
 
     def _tip(self, request: MoveArm.Goal, lane: Lane) -> np.ndarray:
-        """world_T_tip that brings the hand camera to the wanted pose."""
+        """world_T_tip that brings the hand camera, or the flange itself, to the wanted pose."""
+        if request.camera == lane.arm.tip_link:
+            return conversions.pose(request.camera_pose.pose)
         camera = self._node.robot.camera(request.camera or lane.arm.hand_camera)
         tip_T_camera = self._fixed.lookup(lane.arm.tip_link, camera.frame)
         world_T_camera = conversions.pose(request.camera_pose.pose)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
+import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Empty
 
@@ -118,7 +119,9 @@ class SimCameras:
         info = image_messages.camera_info(view.intrinsics, spec.width, spec.height, head)
         for publisher in topics.infos:
             publisher.publish(info)
-        topics.depth.publish(image_messages.encode(view.depth, "32FC1", head))
+        # A device reports its own depth, which the scale of its calibration sets right.
+        measured = view.depth if spec.depth_scale == 1.0 else view.depth / spec.depth_scale
+        topics.depth.publish(image_messages.encode(measured.astype(np.float32), "32FC1", head))
         topics.color.publish(image_messages.encode(view.color, "rgb8", head))
         self.pictures += 1
         self.render_ms = (time.monotonic() - begun) * 1e3

@@ -29,6 +29,7 @@ from selfgrasp_nodes.nodes.sim_loop import SimLoop
 from selfgrasp_nodes.nodes.status import set_ok
 from selfgrasp_nodes.nodes.tf import TransformPublisher
 from selfgrasp_nodes.robots.urdf import expand_urdf
+from selfgrasp_nodes.simulation.board import board_fixture
 from selfgrasp_nodes.simulation.meshes import mesh_source
 from selfgrasp_nodes.simulation.model import PhysicsOptions
 from selfgrasp_nodes.simulation.scenes import Scene, load_scenes, random_scene
@@ -45,6 +46,9 @@ class SimNode(BaseNode):
         Param("scene", "", "Scene file (JSON) to start with, instead of a random drop"),
         Param("scene_name", "", "Which scene of the file; empty: the first"),
         Param("meshes", "", "Objects instead of blocks: pybullet, pybullet:0-99 or a mesh folder"),
+        Param(
+            "board", "", "Calibration board in the cell: BOARD@ARM in its fingers, or BOARD@table"
+        ),
         Param("noise", True, "Whether sensors are noisy, as the robot's description says"),
         Param("friction_scale", 1.0, "Factor on all friction", low=0.1, high=1.25),
         Param("real_time_factor", 1.0, "Simulated seconds a second; 0: unlimited", low=0.0),
@@ -72,7 +76,8 @@ class SimNode(BaseNode):
         super().__init__(**options)
         values = self.values
         physics = PhysicsOptions(friction_scale=values["friction_scale"])
-        world = World(self.robot, WorldOptions(physics, noise=values["noise"]))
+        board = board_fixture(self.robot, values["board"]) if values["board"] else None
+        world = World(self.robot, WorldOptions(physics, noise=values["noise"], board=board))
         world.reset(self._first_scene(), values["seed"])
         self.loop = SimLoop(world, values["chunk"], values["real_time_factor"])
         self._state = RobotState(self.robot, self.frame)

@@ -88,7 +88,7 @@ def held_by_edge(board: Board, tcp_distance: float, gripped: float = 0.012) -> n
     return geometry.transform((0, 0, reach), (np.pi / 2, 0, 0))
 
 
-def lying(board: Board, center: tuple[float, float], height: float = 0.003) -> np.ndarray:
+def lying(center: tuple[float, float], height: float = 0.003) -> np.ndarray:
     """world_T_board of a board that lies on the table, print upwards, 4 x 4."""
     return geometry.transform((*center, height), (np.pi, 0, 0))
 

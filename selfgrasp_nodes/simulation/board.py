@@ -8,7 +8,10 @@ import mujoco
 import numpy as np
 
 from selfgrasp_nodes import geometry
+from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.perception.calibration_board import Board
+from selfgrasp_nodes.perception.calibration_poses import held_by_edge, lying
+from selfgrasp_nodes.robots import RobotSpec
 
 _THICKNESS = 0.003
 _PIXELS = 64  # of the texture, a square
@@ -30,6 +33,32 @@ class BoardFixture:
     board: Board
     link: str
     link_T_board: np.ndarray
+
+
+def board_fixture(robot: RobotSpec, text: str) -> BoardFixture:
+    """A board in an arm's fingers or on the table, not quite as straight as one would wish.
+
+    Args:
+        robot: The cell.
+        text: ``BOARD@ARM`` or ``BOARD@table``; see :meth:`Board.parse`.
+
+    Raises:
+        InvalidConfig: If the text has another form.
+        UnknownName: If there is no such arm.
+    """
+    what, _, where = text.partition("@")
+    if not where:
+        raise InvalidConfig(
+            f"board {text!r}: expected BOARD@ARM or BOARD@table, e.g. charuco:7x5:0.024@"
+            f"{robot.arms[0].name}"
+        )
+    board = Board.parse(what)
+    crooked = geometry.transform((0.004, -0.003, 0.001), (0.03, -0.02, 0.05))
+    if where == "table":
+        middle = robot.workspace.center
+        return BoardFixture(board, "", lying(middle, 0.006) @ crooked)
+    arm = robot.arm(where)
+    return BoardFixture(board, arm.tip_link, held_by_edge(board, arm.gripper.tcp_closed) @ crooked)
 
 
 def add_board(spec: mujoco.MjSpec, fixture: BoardFixture, name: str = "board") -> None:

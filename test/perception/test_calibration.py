@@ -58,7 +58,7 @@ def taken(kind, noise, count=20):
     name, camera_name, link = CASES[kind]
     robot, board = load_robot(name), BOARDS[kind]
     camera, arm = robot.camera(camera_name), robot.arms[0]
-    hold = held_by_edge(board, arm.gripper.tcp_closed) if link else lying(board, (0.58, 0.08))
+    hold = held_by_edge(board, arm.gripper.tcp_closed) if link else lying((0.58, 0.08))
     # Nobody holds a board to the millimetre: it is somewhere else than what is assumed.
     held = hold @ geometry.transform((0.008, -0.006, 0.002), (0.05, -0.03, 0.08))
     world = World(robot, WorldOptions(noise=noise, board=BoardFixture(board, link, held)))
