@@ -16,7 +16,7 @@ from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
 from selfgrasp_nodes.orchestration.sequence import Event, Limits, State
 from selfgrasp_nodes.perception.patches import candidate_crop
 from selfgrasp_nodes.policies.base import Policy
-from selfgrasp_nodes.robots import load_robot
+from selfgrasp_nodes.robots import GripperSpec, load_robot
 from selfgrasp_nodes.simulation.drops import DropOptions, drop
 from selfgrasp_nodes.simulation.object_sets import load_object_set
 from selfgrasp_nodes.simulation.scene import Scene
@@ -251,16 +251,16 @@ def distance(pieces: Sequence[Piece], world_T_object: np.ndarray, point: np.ndar
     return min(float((p.planes[:, :3] @ local + p.planes[:, 3]).max()) for p in pieces)
 
 
-def relabelled(trial: Trial, rule: GraspRule, gripper: Any) -> Outcome:
+def relabelled(trial: Trial, rule: GraspRule, gripper: GripperSpec) -> Outcome:
     """The outcome; where the motion was stopped, what the rule makes of the sensors.
 
     A hand that strikes something on its way down is stopped by motion: as a try
     that is a grasp that failed (BLOCKED), and no fault of the arm.
     """
     outcome = trial.outcome
-    if outcome.code != OutcomeCode.EXECUTION_FAILED:
+    if outcome.code not in (OutcomeCode.BLOCKED, OutcomeCode.EXECUTION_FAILED):
         return outcome
-    return replace(rule.label_grasp(trial.execution, gripper), changed_area=outcome.changed_area)
+    return rule.relabel(trial.execution, gripper, outcome)
 
 
 def label_of(outcome: Outcome) -> bool | None:
