@@ -90,37 +90,44 @@ def surface_height(
     return found.reshape(x.shape)
 
 
-def window_homography(
-    view: View, center: Sequence[float] | np.ndarray, side: float, pixels: int, angle: float = 0.0
+def window_homographies(
+    view: View, centers: np.ndarray, side: float, pixels: int, angles: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """The 3 x 3 homography from a window's pixels to the image's.
+    """The (N, 3, 3) homographies from windows' pixels to the image's.
 
-    Pixel (column c, row r) of the window lies at the window's own coordinates
+    Pixel (column c, row r) of a window lies at the window's own coordinates
     ((c + 0.5) / pixels - 0.5) * side along its column axis, and likewise for rows.
 
     Args:
         view: Its intrinsics and pose.
-        center: (x, y, z) of the window's middle in the world [m].
-        side: Of the window [m].
-        pixels: Rows and columns of the window.
-        angle: Of the window's column axis about the world's +z [rad].
+        centers: (N, 3) middles of the windows in the world [m].
+        side: Of each window [m].
+        pixels: Rows and columns of each window.
+        angles: (N,) or one for all: of a window's column axis about the world's +z [rad].
 
     Raises:
-        InvalidImage: If a part of the window does not lie before the camera.
+        InvalidImage: If a part of a window does not lie before the camera.
     """
+    centers = np.asarray(centers, float).reshape(-1, 3)
+    angles = np.broadcast_to(np.asarray(angles, float), (len(centers),))
     camera_T_world = geometry.inverse(view.world_T_camera)
-    c, s = np.cos(angle), np.sin(angle)
+    c, s = np.cos(angles), np.sin(angles)
     step, first = side / pixels, (0.5 / pixels - 0.5) * side
     # (column, row, 1) -> a point of the window in the world, (x, y, z).
-    plane = np.array([[c * step, -s * step, 0.0], [s * step, c * step, 0.0], [0.0, 0.0, 0.0]])
-    plane[:, 2] = np.asarray(center, float) + first * np.array([c - s, s + c, 0.0])
+    plane = np.zeros((len(centers), 3, 3))
+    plane[:, 0, 0], plane[:, 0, 1] = c * step, -s * step
+    plane[:, 1, 0], plane[:, 1, 1] = s * step, c * step
+    plane[:, :, 2] = centers
+    plane[:, 0, 2] += first * (c - s)
+    plane[:, 1, 2] += first * (s + c)
     seen = camera_T_world[:3, :3] @ plane
-    seen[:, 2] += camera_T_world[:3, 3]
+    seen[:, :, 2] += camera_T_world[:3, 3]
     corners = np.array([[i, j, 1.0] for i in (0, pixels) for j in (0, pixels)])
-    if (corners @ seen[2]).min() < NEAREST:
+    behind = (seen[:, 2] @ corners.T).min(axis=1) < NEAREST
+    if behind.any():
         raise InvalidImage(
-            f"a window of {side:.3f} m around {np.round(center, 3)} does not lie before camera "
-            f"{view.camera!r}: check world_T_camera (frame: optical, z forward)"
+            f"a window of {side:.3f} m around {np.round(centers[behind][0], 3)} does not lie before "
+            f"camera {view.camera!r}: check world_T_camera (frame: optical, z forward)"
         )
     return view.intrinsics @ seen
 
@@ -148,23 +155,23 @@ def cut_windows(
         InvalidImage: If a window does not lie before the camera.
     """
     centers = np.asarray(centers, float).reshape(-1, 3)
-    angles = np.broadcast_to(np.asarray(angles, float), (len(centers),))
     fine = _shrunk(view, side / pixels)
     color = np.empty((len(centers), pixels, pixels, 3), np.uint8)
     height = np.empty((len(centers), pixels, pixels), np.float32)
     to_ray = np.linalg.inv(view.intrinsics)
     up = view.world_T_camera[2, :3] @ to_ray  # world z gained per metre of depth, at a pixel
     grid = np.stack(np.meshgrid(np.arange(pixels), np.arange(pixels)), -1).astype(float)
-    for index, (center, angle) in enumerate(zip(centers, angles, strict=True)):
-        warp = window_homography(fine, center, side, pixels, float(angle))
+    fine_warps = window_homographies(fine, centers, side, pixels, angles)
+    warps = window_homographies(view, centers, side, pixels, angles)
+    for index, center in enumerate(centers):
         cv2.warpPerspective(
             fine.color,
-            warp,
+            fine_warps[index],
             (pixels, pixels),
             dst=color[index],
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
-        warp = window_homography(view, center, side, pixels, float(angle))
+        warp = warps[index]
         depth = cv2.warpPerspective(
             view.depth, warp, (pixels, pixels), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         )

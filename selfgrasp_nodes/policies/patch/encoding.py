@@ -7,6 +7,7 @@ in bin k if it is in [10 k, 10 k + 10) degrees; the bin stands for its middle.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 ANGLES = 18
@@ -43,8 +44,8 @@ def encode(color: np.ndarray, height: np.ndarray) -> np.ndarray:
     Returns:
         (..., H, W, 4) uint8.
     """
-    out = np.empty((*height.shape, 4), np.uint8)
-    out[..., :3] = color
+    rows = np.ascontiguousarray(color).reshape(-1, color.shape[-2], 3)
+    out = cv2.cvtColor(rows, cv2.COLOR_RGB2RGBA).reshape(*height.shape, 4)
     code = np.asarray(height, np.float32) * np.float32(1 / HEIGHT_STEP)
     code += HEIGHT_ZERO + 0.5  # the cast below cuts off
     unknown = ~np.isfinite(code)
