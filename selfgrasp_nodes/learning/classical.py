@@ -136,7 +136,7 @@ def tune_neighbours(
     seed: int = 0,
     ks: Sequence[int] = (1, 3, 5, 11, 21, 41, 81, 161),
 ) -> Tuned:
-    """k nearest neighbours among the training patches of the same bin.
+    """The k nearest neighbours among the training patches of the same bin.
 
     The score is the neighbours' share of successes, those weighted so that both
     outcomes are as frequent.
