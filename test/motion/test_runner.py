@@ -13,13 +13,14 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.motion.options import load_options
-from selfgrasp_nodes.motion.program import plan_candidate
+from selfgrasp_nodes.motion.program import MoveSegment, plan_candidate
 from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
+from selfgrasp_nodes.motion.timing import join
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
 from selfgrasp_nodes.simulation.objects import ObjectSpec
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject
 from selfgrasp_nodes.simulation.world import World
-from selfgrasp_nodes.types import OutcomeCode, PhaseCode
+from selfgrasp_nodes.types import OutcomeCode, PhaseCode, Trajectory
 
 P = PhaseCode
 X, Y = -0.5, 0.0  # the workspace's centre
@@ -125,7 +126,7 @@ def test_the_trace_covers_the_try_and_shows_the_grasp(cell):
     end = trace.between(execution.phase(P.LIFT).end - 60_000_000, execution.phase(P.LIFT).end)
     assert np.median(end.width) == pytest.approx(0.05, abs=0.004)
     assert np.median(end.force) > 15.0
-    assert len(execution.commanded) == 3
+    assert len(execution.commanded) == 2  # to the grasp, and the lift
 
 
 def test_closed_on_nothing_skips_the_carry(cell, robot):
@@ -272,7 +273,10 @@ def test_programs_planned_ahead_follow_without_a_gap(cell):
     execution = c.runner.act(program)
     assert execution.code == OutcomeCode.UNKNOWN and len(c.held()) == 1
     # Nothing had to be planned again.
-    assert execution.commanded[0] is program.trajectories[0]
+    planned = program.trajectories[0]
+    np.testing.assert_array_equal(
+        execution.commanded[0].positions[: len(planned.time)], planned.positions
+    )
 
 
 class BrokenPort(LockstepPort):
@@ -291,3 +295,36 @@ def test_a_broken_device_ends_the_try_and_is_named(cell):
 def test_a_runner_that_ran_nothing_says_so(cell):
     with pytest.raises(ExecutionFailed, match="call act first"):
         cell().runner.put_away()
+
+
+def test_motions_in_a_row_are_one_goal_without_a_stop_between(cell):
+    c = cell((0.0, 0.0))
+    program = plan_candidate(c.planner, grasp(X, Y), np.asarray(c.arm.home, float), c.options)
+    moves = [s for s in program.act if isinstance(s, MoveSegment)]
+    goals = []
+    run = c.port.run_trajectory
+    c.port.run_trajectory = lambda trajectory, watch: (
+        goals.append(trajectory), run(trajectory, watch)
+    )  # fmt: skip
+    execution = c.runner.act(program, c.events)
+    assert execution.code == OutcomeCode.UNKNOWN
+    assert len(goals) == 2 < len(moves)  # to the grasp, and the lift
+    durations = [segment.trajectory.duration for segment in moves]
+    assert goals[0].duration == pytest.approx(sum(durations[:-1]))
+    assert (np.diff(goals[0].time) > 0).all()
+    phases = {phase.code: phase for phase in execution.phases}
+    assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND, P.ACT, P.LIFT]
+    assert phases[P.APPROACH].end == phases[P.DESCEND].start
+    descent = (phases[P.DESCEND].end - phases[P.DESCEND].start) * 1e-9
+    assert descent == pytest.approx(durations[-2], abs=0.15)
+
+
+def test_trajectories_are_joined_in_time():
+    def part(times, value):
+        n = len(times)
+        return Trajectory(("a",), np.array(times), np.full((n, 1), value), np.zeros((n, 1)))
+
+    joined, starts = join([part([0.0, 0.5, 1.0], 1.0), part([0.0, 2.0], 2.0)])
+    np.testing.assert_allclose(joined.time, [0.0, 0.5, 1.0, 3.0])
+    np.testing.assert_allclose(joined.positions[:, 0], [1.0, 1.0, 1.0, 2.0])
+    np.testing.assert_allclose(starts, [0.0, 1.0])
