@@ -38,6 +38,10 @@ SPAN = 0.04
 """Heights this far above and below the surface fill the range of the height picture [m]."""
 
 
+Prepared = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Features, bins and success of training tries, of :func:`turned_features`."""
+
+
 @dataclass
 class Tuned:
     """A learner with its best setting.
@@ -112,8 +116,8 @@ def hog_features(
 
 
 def turned_features(
-    tries: PatchTries, sizes: PatchGeometry, copies: int, seed: int, depth: bool = True
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    tries: PatchTries, sizes: PatchGeometry, copies: int = 3, seed: int = 0, depth: bool = True
+) -> Prepared:
     """Features of the tries and of turned copies of them, the tried angle turned along.
 
     Returns:
@@ -129,11 +133,9 @@ def turned_features(
 
 
 def tune_neighbours(
-    training: PatchTries,
+    training: Prepared,
     validation: PatchTries,
     sizes: PatchGeometry,
-    copies: int = 3,
-    seed: int = 0,
     ks: Sequence[int] = (1, 3, 5, 11, 21, 41, 81, 161),
 ) -> Tuned:
     """The k nearest neighbours among the training patches of the same bin.
@@ -143,7 +145,7 @@ def tune_neighbours(
     """
     from sklearn.neighbors import NearestNeighbors
 
-    features, bins, success = turned_features(training, sizes, copies, seed)
+    features, bins, success = training
     prior = max(float(success.mean()), 1e-6)
     indices = {}
     for index in range(ANGLES):
@@ -185,17 +187,16 @@ def tune_neighbours(
 
 
 def tune_svms(
-    training: PatchTries,
+    training: Prepared,
     validation: PatchTries,
     sizes: PatchGeometry,
-    copies: int = 3,
     seed: int = 0,
     penalties: Sequence[float] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0),
 ) -> Tuned:
     """18 linear SVMs, one for each bin, with balanced classes."""
     from sklearn.svm import LinearSVC
 
-    features, bins, success = turned_features(training, sizes, copies, seed)
+    features, bins, success = training
     mean, spread = features.mean(0), features.std(0) + 1e-3
     held, asked = (hog_features(validation, sizes) - mean) / spread, angle_bin(validation.angle)
     tried, fitted = [], []
@@ -207,8 +208,8 @@ def tune_svms(
                 machine = LinearSVC(
                     C=penalty,
                     class_weight="balanced",
-                    dual="auto",
-                    max_iter=10_000,
+                    dual=False,
+                    tol=1e-3,
                     random_state=seed,
                 )
                 machines[index] = machine.fit((features[mine] - mean) / spread, success[mine])

@@ -158,8 +158,9 @@ class Pinto:
             threshold=threshold,
             limit=limit,
         )
+        prepared = classical.turned_features(training, sizes, seed=config.seed)
         for tune in (classical.tune_neighbours, classical.tune_svms):
-            tuned = tune(training, validation, sizes, seed=config.seed)
+            tuned = tune(prepared, validation, sizes)
             add(
                 tuned.name,
                 tuned.predict(test),

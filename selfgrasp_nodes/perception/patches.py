@@ -126,8 +126,8 @@ def window_homographies(
     behind = (seen[:, 2] @ corners.T).min(axis=1) < NEAREST
     if behind.any():
         raise InvalidImage(
-            f"a window of {side:.3f} m around {np.round(centers[behind][0], 3)} does not lie before "
-            f"camera {view.camera!r}: check world_T_camera (frame: optical, z forward)"
+            f"a window of {side:.3f} m around {np.round(centers[behind][0], 3)} does not lie "
+            f"before camera {view.camera!r}: check world_T_camera (frame: optical, z forward)"
         )
     return view.intrinsics @ seen
 

@@ -40,7 +40,8 @@ def test_classical_learners_learn_bars(learner: str) -> None:
     from selfgrasp_nodes.learning import classical
 
     training, validation, novel = bars(240, seed=1), bars(80, seed=2), bars(120, seed=3)
-    tuned = getattr(classical, learner)(training, validation, SIZES, copies=2)
+    prepared = classical.turned_features(training, SIZES, copies=2)
+    tuned = getattr(classical, learner)(prepared, validation, SIZES)
     assert len(tuned.tried) == classical.SETTINGS
     assert tuned.validation == max(entry["balanced_accuracy"] for entry in tuned.tried)
     accuracy = balanced_accuracy(novel.success, tuned.predict(novel))
