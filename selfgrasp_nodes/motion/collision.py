@@ -141,6 +141,16 @@ class CollisionChecker:
         reach = (np.abs(turns) @ half[..., None])[..., 0]
         return middle - reach, middle + reach
 
+    def fixed_boxes(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Table and bins: name, extents (3,) [m] and world_T_box (4 x 4) of each box."""
+        payloads = set(self._payloads.values())
+        found = []
+        for index, shape in enumerate(self._shapes.geometryObjects):
+            if index not in self._links and index not in payloads and index != self._objects:
+                place = self._robot.world_T_base @ shape.placement.homogeneous
+                found.append((shape.name, 2 * shape.geometry.halfSide, place))
+        return found
+
     def _own_extents(self, arm: ArmSpec) -> tuple[list[int], np.ndarray, np.ndarray]:
         """The arm's shapes from its second joint outwards: ids, local centres and half sizes."""
         joints = self._robot.subtree(self._robot.arm_joint_ids(arm)[1])

@@ -119,10 +119,7 @@ class EmbeddedPlanner:
                 contact = Contact.FREE  # what is carried is smaller than assumed
             self._refuse(spec, q_start, contact, width, "the arm is in collision where it starts")
             q_goal = self._goal(spec, q_start, np.asarray(goal, float), contact, width)
-            limits = self._limits(spec, scale)
-            if self._clear(spec, np.stack([q_start, q_goal]), contact):
-                return parametrise(spec.joints, np.stack([q_start, q_goal]), limits)
-            return self._sampled(spec, q_start, q_goal, contact, limits)
+            return self._free_path(spec, q_start, q_goal, contact, scale)
 
     def plan_linear(
         self,
@@ -222,6 +219,20 @@ class EmbeddedPlanner:
             low = np.minimum(low[:-1], low[1:]).reshape(-1, 3)
             high = np.maximum(high[:-1], high[1:]).reshape(-1, 3)
             return low, high
+
+    def _free_path(
+        self,
+        spec: ArmSpec,
+        q_start: np.ndarray,
+        q_goal: np.ndarray,
+        contact: Contact,
+        scale: float,
+    ) -> Trajectory:
+        """The trajectory between two configurations that are free; the gripper is in place."""
+        limits = self._limits(spec, scale)
+        if self._clear(spec, np.stack([q_start, q_goal]), contact):
+            return parametrise(spec.joints, np.stack([q_start, q_goal]), limits)
+        return self._sampled(spec, q_start, q_goal, contact, limits)
 
     def _chain(self, arm: str) -> ArmKinematics:
         return self._chains[self.robot.arm(arm).name]
