@@ -20,7 +20,7 @@ import yaml
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.paths import share_dir
-from selfgrasp_nodes.robots import robot_names
+from selfgrasp_nodes.robots.loader import robot_file
 
 
 class OnDeath(str, Enum):
@@ -105,7 +105,9 @@ class Description:
 
 
 _COMMON = (
-    Argument("robot", "ur5_rg2", "robot: a name in config/robots, or a YAML file"),
+    Argument(
+        "robot", "ur5_rg2", "robot: a name in config/robots or config/drivers, or a YAML file"
+    ),
     Argument("policy", "antipodal", "policy that chooses where to grasp and push"),
     Argument(
         "processes",
@@ -117,6 +119,12 @@ _COMMON = (
     Argument("namespace", "", "ROS namespace of all nodes"),
     Argument("parameters", "", "YAML file of ROS parameters that win over config/nodes"),
     Argument("rviz", "false", "also start rviz2 with the project's view", ("true", "false")),
+    Argument(
+        "backend",
+        "embedded",
+        "who plans: embedded, or MoveIt where it is installed (docs/moveit.md)",
+        ("embedded", "moveit", "moveit_py", "move_group"),
+    ),
     Argument("log_level", "info", "of all nodes", ("debug", "info", "warn", "error")),
 )
 _SIM = (
@@ -157,6 +165,13 @@ _ROBOT = (
         ("LOCALHOST", "SUBNET", "SYSTEM_DEFAULT"),
     ),
     Argument("use_sim_time", "false", "time from /clock (Gazebo)", ("true", "false")),
+    Argument(
+        "confirm",
+        "true",
+        "execute nothing until `selfgrasp trace` has led the hand round the workspace's border "
+        "and somebody confirmed it",
+        ("true", "false"),
+    ),
 )
 _COLLECT = (
     Argument("record", "out/collect", "folder for the bags and the index of trials"),
@@ -216,8 +231,7 @@ def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
         InvalidConfig: If a number is none.
     """
     values = check_arguments(kind, given or {})
-    if not Path(values["robot"]).is_file() and values["robot"] not in robot_names():
-        raise UnknownName("robot", values["robot"], robot_names())
+    robot_file(values["robot"])  # refuses a name that is none
     simulated = kind in ("sim", "collect")
     nodes = _nodes(kind, values, simulated)
     processes = [
@@ -251,7 +265,10 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
         "heightmap": dict(camera_parameter),
         "roi": dict(camera_parameter),
         "policy": {"policy": values["policy"]},
-        "motion": {},
+        "motion": {
+            "backend": values["backend"],
+            "workspace_confirmed": values.get("confirm", "false") == "false",
+        },
         "label": {},
         "recorder": {"uri": values["record"], "record_at_start": kind != "collect"},
         "picker": {"record": bool(values["record"]), "simulated": simulated},

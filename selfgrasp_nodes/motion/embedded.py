@@ -58,6 +58,9 @@ class EmbeddedPlanner:
         self._assumed = self._model.neutral()
         self._cell = self._assumed.copy()
 
+    def close(self) -> None:
+        """Nothing of it outlives it."""
+
     def fk(self, arm: str, q: np.ndarray) -> np.ndarray:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:

@@ -121,6 +121,13 @@ def moveit_parameters(
         "publish_state_updates": True,
         "publish_transforms_updates": False,
     }
+    limits = parameters["robot_description_planning"].get("joint_limits", {})
+    for arm in robot.arms:  # a driver's overlay may allow less than the robot's own file
+        for joint, speed, acceleration in zip(
+            arm.joints, arm.velocity_limits, arm.acceleration_limits, strict=True
+        ):
+            if joint in limits:
+                limits[joint].update(max_velocity=speed, max_acceleration=acceleration)
     pipelines = cpp["planning_pipelines"]["pipeline_names"]
     if move_group:
         parameters["planning_pipelines"] = pipelines

@@ -193,6 +193,10 @@ class MoveItPlanner(EmbeddedPlanner):
         self._objects: SceneShape | None = None
         self._fixed = self._furniture()
 
+    def close(self) -> None:
+        """End the way to MoveIt."""
+        self.backend.close()
+
     def set_obstacles(self, heightmap: Heightmap | None) -> None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:

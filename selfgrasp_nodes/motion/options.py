@@ -128,6 +128,11 @@ class MotionOptions(Spec):
     gripper: GripperOptions = GripperOptions()
     planner: PlannerOptions = PlannerOptions()
 
+    def slowed(self, share: float) -> MotionOptions:
+        """With every speed and acceleration at a share, in (0, 1], of what it is."""
+        slower = {name: share * value for name, value in self.speed}
+        return self.model_copy(update={"speed": SpeedOptions(**slower)})
+
 
 def load_options(file: str | Path | None = None, robot: str = "", **changes: Any) -> MotionOptions:
     """Read and validate the options of motion.

@@ -17,6 +17,7 @@ from selfgrasp_nodes.errors import (
     Cancelled,
     ExecutionFailed,
     InvalidCandidate,
+    NotReady,
     PlanningFailed,
     SelfGraspError,
 )
@@ -155,6 +156,11 @@ class ExecuteServer:
 
     def _plan_and_run(self, goal: Any, candidate: Candidate) -> tuple[Execution, Outcome]:
         """By the first arm for which it can be planned."""
+        if not (goal.request.plan_only or self._node.values["workspace_confirmed"]):
+            raise NotReady(
+                "nobody has confirmed yet that the workspace is where the robot thinks it is: "
+                "run `selfgrasp trace`, watch the hand go round its border, and confirm"
+            )
         lanes = self._lanes(candidate)
         failure: PlanningFailed | None = None
         for lane in lanes:

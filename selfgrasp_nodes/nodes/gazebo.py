@@ -29,7 +29,7 @@ from selfgrasp_nodes.simulation.scenes import random_scene
 
 KIND = "gazebo"
 
-_REPLACED = ("use_sim_time", "discovery_range")
+_REPLACED = ("use_sim_time", "discovery_range", "confirm")
 ARGUMENTS = (
     *(a for a in bringup.arguments("robot") if a.name not in _REPLACED),
     Argument("objects", "5", "blocks spawned on the table, 0 to 30"),
@@ -59,6 +59,7 @@ def describe(given: Mapping[str, str] | None = None) -> Description:
             raise UnknownName(f"value of {name}", value, table[name].choices)
         values[name] = value
     robot = in_gazebo(load_robot(values["robot"]))
+    values["confirm"] = "false"
     own = {name: values.pop(name) for name in ("objects", "seed", "gui")}
     graph = bringup.describe("robot", {**values, "use_sim_time": "true"})
     processes = tuple(

@@ -10,7 +10,6 @@ from selfgrasp.msg import Heightmap as HeightmapMsg
 from selfgrasp.srv import PutAway
 
 from selfgrasp_nodes.errors import SelfGraspError, UnknownName
-from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.leases import Leases
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.space import ArmSpace
@@ -20,6 +19,7 @@ from selfgrasp_nodes.nodes.execute_server import ExecuteServer
 from selfgrasp_nodes.nodes.motion_jobs import Lane
 from selfgrasp_nodes.nodes.move_arm import MoveArmServer
 from selfgrasp_nodes.nodes.params import Param
+from selfgrasp_nodes.nodes.planner_backend import BACKENDS, make_planner
 from selfgrasp_nodes.nodes.ros_arm import RosArm
 from selfgrasp_nodes.nodes.status import set_ok
 from selfgrasp_nodes.types import Heightmap, OutcomeCode
@@ -34,6 +34,18 @@ class MotionNode(BaseNode):
     PARAMETERS = (
         Param("motion_file", "", "YAML with the options of motion; empty: config/motion.yaml"),
         Param("planner", "", "Sampling-based planner of OMPL; empty: that of the file"),
+        Param(
+            "backend",
+            "embedded",
+            "Who plans: embedded, or MoveIt (moveit takes moveit_py, else a running move_group)",
+            choices=BACKENDS,
+        ),
+        Param(
+            "workspace_confirmed",
+            True,
+            "Execute candidates; false refuses them until `selfgrasp trace` was confirmed",
+            live=True,
+        ),
         Param("controller_timeout", 5.0, "Wall-clock limit for a controller [s]", low=0.5),
         Param("slowest_factor", 20.0, "Real over simulated time at which it is given up", low=1.0),
         Param("label_timeout", 20.0, "Longest hold at the end of the lift [s]", low=0.5),
@@ -46,9 +58,10 @@ class MotionNode(BaseNode):
         super().__init__(**options)
         values = self.values
         changes = {"planner": {"name": values["planner"]}} if values["planner"] else {}
-        self.options = load_options(values["motion_file"] or None, self.robot.name, **changes)
+        loaded = load_options(values["motion_file"] or None, self.robot.name, **changes)
+        self.options = loaded.slowed(self.robot.speed_scale)
         self.declare_digest(self.options)
-        self.planner = EmbeddedPlanner(self.robot, self.options)
+        self.planner = make_planner(self, self.options, str(values["backend"]))
         leases = Leases() if len(self.robot.arms) > 1 else None
         self.lanes = {
             arm.name: Lane(
@@ -74,6 +87,7 @@ class MotionNode(BaseNode):
             for job in lane.all():
                 job.cancel()
             lane.port.stop()
+        self.planner.close()
         super().close()
 
     def diagnose(self) -> tuple[str, dict[str, object]]:

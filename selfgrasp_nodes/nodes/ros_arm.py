@@ -19,7 +19,7 @@ from selfgrasp_nodes.nodes import trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.sensors import ArmSensors
 from selfgrasp_nodes.robots import ArmSpec
-from selfgrasp_nodes.robots.gripper import joint_from_width, width_per_joint
+from selfgrasp_nodes.robots.gripper import to_driver
 from selfgrasp_nodes.types import Trajectory
 
 _TICK = 0.05  # longest wall time between two calls of a watch [s]
@@ -163,13 +163,11 @@ class RosArm:
     def start_gripper(self, width: float, force: float) -> None:
         """Begin to move the fingers; the widths are clipped to the stroke."""
         gripper = self._arm.gripper
-        width = min(max(width, gripper.width_min), gripper.width_max)
-        position = float(joint_from_width(gripper, width))
-        effort = abs(float(force * width_per_joint(gripper, width)))
+        joint, position, effort = to_driver(gripper, width, force)
         goal: Any
         if self._parallel:
             goal = ParallelGripperCommand.Goal(
-                command=JointState(name=[gripper.joint], position=[position], effort=[effort])
+                command=JointState(name=[joint], position=[position], effort=[effort])
             )
         else:
             goal = GripperCommand.Goal()

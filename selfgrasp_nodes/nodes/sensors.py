@@ -15,7 +15,7 @@ from selfgrasp_nodes.motion.port import ArmSample
 from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.robots import ArmSpec
-from selfgrasp_nodes.robots.gripper import width_from_joint, width_per_joint
+from selfgrasp_nodes.robots.gripper import from_driver
 from selfgrasp_nodes.types import SensorTrace
 
 _NAN6 = np.full(6, np.nan)
@@ -105,7 +105,7 @@ class ArmSensors:
         if self._order is None or self._order[0] != names:
             if any(joint not in names for joint in self.arm.joints):
                 return  # joint states of another device on the same topic
-            gripper = self.arm.gripper.joint
+            gripper = self.arm.gripper.driver_joint or self.arm.gripper.joint
             finger = names.index(gripper) if gripper in names else -1
             self._order = (names, [names.index(joint) for joint in self.arm.joints], finger)
         _, order, finger = self._order
@@ -140,8 +140,4 @@ class ArmSensors:
         gripper = self.arm.gripper
         if finger < 0:
             return float("nan"), float("nan")
-        width = float(width_from_joint(gripper, float(position[finger])))
-        width = min(max(width, gripper.width_min), gripper.width_max)
-        if not gripper.measures_force:
-            return width, float("nan")
-        return width, abs(float(effort[finger]) / width_per_joint(gripper, width))
+        return from_driver(gripper, float(position[finger]), float(effort[finger]))

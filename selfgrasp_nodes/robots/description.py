@@ -119,6 +119,12 @@ class GripperSpec(Spec):
         finger_thickness: Of one finger, along the closing direction.
         finger_width: Across it (the tool's x).
         pad_length: Height of a pad along the approach.
+        command: Action that the driver offers.
+        command_topic: Its name.
+        driver_joint: Name under which the driver commands the gripper and reports it in
+            ``joint_states``; ``joint`` where empty.
+        driver_unit: What its position is: the value of ``joint``, with a torque (or force)
+            at it as effort; or the opening [m], with the closing force [N].
     """
 
     name: str
@@ -142,6 +148,8 @@ class GripperSpec(Spec):
     pad_length: Positive
     command: Literal["gripper_command", "parallel_gripper_command"] = "parallel_gripper_command"
     command_topic: str
+    driver_joint: str = ""
+    driver_unit: Literal["joint", "width"] = "joint"
 
     @model_validator(mode="after")
     def _ordered(self) -> GripperSpec:
@@ -302,6 +310,7 @@ class RobotSpec(Spec):
         world_T_base: Where it stands.
         overhead_camera: The camera that heightmaps and regions come from.
         spectator: A simulated camera for films of the scene; no sensor.
+        speed_scale: Largest share of the configured speeds that this cell runs at.
         blocks: Kinds of block that random scenes of this cell draw from (see
             ``simulation.shapes``); all where empty.
     """
@@ -318,6 +327,7 @@ class RobotSpec(Spec):
     arms: tuple[ArmSpec, ...]
     cameras: tuple[CameraSpec, ...]
     spectator: CameraSpec | None = None
+    speed_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
     blocks: tuple[str, ...] = ()
 
     @property

@@ -42,6 +42,38 @@ def width_from_joint(gripper: GripperSpec, joint: float) -> float:
     return gripper.width_min + 2 * gripper.link_length * (np.sin(angle) - np.sin(closed))
 
 
+def to_driver(gripper: GripperSpec, width: float, force: float) -> tuple[str, float, float]:
+    """A command as the gripper's driver takes it.
+
+    Args:
+        gripper: Its description.
+        width: Opening [m]; clipped to the stroke.
+        force: Closing force [N].
+
+    Returns:
+        (joint, position, effort): in ``gripper.driver_unit``.
+    """
+    width = float(np.clip(width, gripper.width_min, gripper.width_max))
+    name = gripper.driver_joint or gripper.joint
+    if gripper.driver_unit == "width":
+        return name, width, abs(float(force))
+    effort = abs(float(force * width_per_joint(gripper, width)))
+    return name, float(joint_from_width(gripper, width)), effort
+
+
+def from_driver(gripper: GripperSpec, position: float, effort: float) -> tuple[float, float]:
+    """What the driver reports in ``joint_states``: opening [m] and force [N].
+
+    The force is NaN where the gripper measures none.
+    """
+    joint = gripper.driver_unit == "joint"
+    width = width_from_joint(gripper, position) if joint else position
+    width = float(np.clip(width, gripper.width_min, gripper.width_max))
+    if not gripper.measures_force:
+        return width, float("nan")
+    return width, abs(effort / width_per_joint(gripper, width) if joint else effort)
+
+
 def tcp_distance(gripper: GripperSpec, width: float) -> float:
     """Distance from the flange to the TCP along +z at an opening [m]."""
     if gripper.kind == "prismatic":

@@ -18,6 +18,11 @@ def robot_names() -> list[str]:
     return sorted(p.stem for p in (share_dir() / "config" / "robots").glob("*.yaml"))
 
 
+def driver_names() -> list[str]:
+    """Names of the robots behind a certain driver that ship in ``config/drivers``."""
+    return sorted(p.stem for p in (share_dir() / "config" / "drivers").glob("*.yaml"))
+
+
 def robot_file(name_or_file: str | Path) -> Path:
     """The YAML file of a shipped robot's name, or the file itself.
 
@@ -27,14 +32,18 @@ def robot_file(name_or_file: str | Path) -> Path:
     path = Path(name_or_file)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
-    shipped = share_dir() / "config" / "robots" / f"{name_or_file}.yaml"
-    if not shipped.is_file():
-        raise UnknownName("robot", str(name_or_file), robot_names())
-    return shipped
+    for folder in ("robots", "drivers"):
+        shipped = share_dir() / "config" / folder / f"{name_or_file}.yaml"
+        if shipped.is_file():
+            return shipped
+    raise UnknownName("robot", str(name_or_file), [*robot_names(), *driver_names()])
 
 
 def load_robot(name_or_file: str | Path) -> RobotSpec:
     """Read and validate one robot's description.
+
+    A file with the key ``base`` names another robot and says what differs: mappings are
+    merged, lists of named things (arms, cameras) by name; all else replaces.
 
     Raises:
         UnknownName: If there is no such robot or file.
@@ -43,15 +52,51 @@ def load_robot(name_or_file: str | Path) -> RobotSpec:
     """
     path = robot_file(name_or_file)
     try:
-        return RobotSpec.model_validate(yaml.safe_load(path.read_text()))
-    except yaml.YAMLError as error:
-        raise InvalidConfig(f"{path} is not valid YAML: {error}") from error
+        return RobotSpec.model_validate(_content(path))
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors()
         ]
         raise InvalidConfig(f"{path} is not a valid robot:\n" + "\n".join(lines)) from error
+
+
+def _content(path: Path, above: tuple[Path, ...] = ()) -> object:
+    """A file over its base."""
+    if path in above:
+        raise InvalidConfig(f"{path} is its own base")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InvalidConfig(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict) or "base" not in content:
+        return content
+    base = _content(robot_file(str(content.pop("base"))), (*above, path))
+    return _merged(base, content, path, "")
+
+
+def _merged(base: object, over: object, path: Path, where: str) -> object:
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {
+            **base,
+            **{
+                key: _merged(base[key], value, path, f"{where}{key}.") if key in base else value
+                for key, value in over.items()
+            },
+        }
+    if not (_named(base) and _named(over)):
+        return over
+    assert isinstance(base, list) and isinstance(over, list)
+    known = {item["name"]: item for item in base}
+    for item in over:
+        if item["name"] not in known:
+            raise UnknownName(f"{where.rstrip('.')} in {path}", item["name"], known)
+        known[item["name"]] = _merged(known[item["name"]], item, path, where)
+    return list(known.values())
+
+
+def _named(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(i, dict) and "name" in i for i in value)
 
 
 def config_digest(*specs: object) -> str:
