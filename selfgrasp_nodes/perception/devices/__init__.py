@@ -1,0 +1,1 @@
+"""Cameras on their own libraries, without ROS: RealSense and Kinect v2."""
