@@ -1,4 +1,4 @@
-// A counterpart of compat/kinect2/shim.cpp with the same C functions: a Kinect that shows a
+// A counterpart of drivers/kinect2/shim.cpp with the same C functions: a Kinect that shows a
 // ramp, without a device. Serial "gone" is not there.
 #include <cstdint>
 #include <cstring>

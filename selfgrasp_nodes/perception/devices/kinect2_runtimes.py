@@ -1,6 +1,6 @@
 """Runtimes of the Kinect v2: libfreenect2 on Linux, PyKinect2 on Windows.
 
-libfreenect2 has a C++ interface alone. ``compat/kinect2/shim.cpp`` gives it the few C
+libfreenect2 has a C++ interface alone. ``drivers/kinect2/shim.cpp`` gives it the few C
 functions that are called here; it is built with ``cmake`` where libfreenect2 is installed, and
 the environment variable ``SELFGRASP_KINECT2`` names the library that comes out.
 """
@@ -216,8 +216,8 @@ def _shim() -> Any:
         library = ctypes.CDLL(path)
     except OSError as error:
         raise MissingDependency(
-            f"the Kinect v2 needs libfreenect2 and the shim of compat/kinect2 ({error}): install "
-            "libfreenect2, then cmake -S compat/kinect2 -B build/kinect2 && cmake --build "
+            f"the Kinect v2 needs libfreenect2 and the shim of drivers/kinect2 ({error}): install "
+            "libfreenect2, then cmake -S drivers/kinect2 -B build/kinect2 && cmake --build "
             f"build/kinect2, and set {LIBRARY_VARIABLE} to build/kinect2/{_LIBRARY}"
         ) from error
     text, number = ctypes.c_char_p, ctypes.c_int32
