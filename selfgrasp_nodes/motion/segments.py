@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
-from selfgrasp_nodes.motion.guard import WrenchGuard
+from selfgrasp_nodes.errors import Cancelled
+from selfgrasp_nodes.motion.chains import Chain, continues, first_chain, join
 from selfgrasp_nodes.motion.options import MotionOptions
 from selfgrasp_nodes.motion.planner import Planner
 from selfgrasp_nodes.motion.port import ArmPort, ArmSample
 from selfgrasp_nodes.motion.primitives import Grip
 from selfgrasp_nodes.motion.program import MoveSegment, Segment
+from selfgrasp_nodes.motion.progress import FingersLate, Progress
 from selfgrasp_nodes.motion.space import ArmSpace
-from selfgrasp_nodes.motion.timing import join
 from selfgrasp_nodes.motion.trace import Trace
 from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.types import Phase, PhaseCode, Trajectory
@@ -42,73 +42,6 @@ class RunnerEvents:
     on_phase: Callable[[PhaseCode], None] = lambda phase: None
     on_acted: Callable[[], None] = lambda: None
     on_view_clear: Callable[[], None] = lambda: None
-
-
-class _Progress:
-    """Follows a chain of motions: its phases, the guard, and the view."""
-
-    def __init__(
-        self,
-        runner: SegmentRunner,
-        chain: Sequence[MoveSegment],
-        starts: np.ndarray,
-        gates: dict[int, Grip],
-    ):
-        self._runner, self._chain, self._starts, self._gates = runner, chain, starts, gates
-        self._sent = runner._port.sample()
-        self._moved: int | None = None
-        self._index = -1
-        self._next()
-
-    def watch(self, sample: ArmSample) -> None:
-        """Take a sample into account; raises what stops the arm."""
-        self._runner._watch(sample)
-        last = self._index + 1 >= len(self._chain)
-        if not last and self._elapsed(sample) >= self._starts[self._index + 1]:
-            self._pass(sample)
-        if self._guard is not None:
-            self._guard.check(sample)
-        clear = self._chain[self._index].view_clear
-        since = (sample.time - self._sent.time) * 1e-9 - self._starts[self._index]
-        if clear is not None and since >= clear:
-            self._runner._view_clear()
-
-    def complete(self) -> None:
-        """The end was reached: phases too short for a sample of their own are recorded, too."""
-        while self._index + 1 < len(self._chain):
-            self._pass(self._runner._port.sample())
-
-    def close(self) -> None:
-        """The chain has ended, one way or the other."""
-        self._runner._end(self._chain[self._index].phase, self._begun)
-
-    def _pass(self, sample: ArmSample) -> None:
-        """From one motion to the next.
-
-        Raises:
-            ExecutionFailed: If the fingers are not yet where they must be by then.
-        """
-        self.close()
-        gate = self._gates.get(self._index + 1)
-        self._next()
-        if gate is not None and abs(sample.width - gate.width) > _FINGERS_NEAR:
-            raise ExecutionFailed(
-                f"the fingers stand at {sample.width * 1e3:.0f} mm instead of "
-                f"{gate.width * 1e3:.0f} mm before the descent; look at the gripper's driver"
-            )
-
-    def _next(self) -> None:
-        self._index += 1
-        segment = self._chain[self._index]
-        self._begun = self._runner._begin(segment.phase)
-        safety = self._runner._options.safety
-        self._guard = WrenchGuard(safety) if segment.guarded else None
-
-    def _elapsed(self, sample: ArmSample) -> float:
-        """Time since the arm began to move [s], which is a little after the goal was sent."""
-        if self._moved is None and np.abs(sample.q - self._sent.q).max() > _MOVES:
-            self._moved = sample.time
-        return 0.0 if self._moved is None else (sample.time - self._moved) * 1e-9
 
 
 class SegmentRunner:
@@ -158,9 +91,10 @@ class SegmentRunner:
         while left:
             segment = left[0]
             if isinstance(segment, MoveSegment):
-                chain, gates, used = self._chain(left)
-                self._move(chain, gates)
-                left = left[used:]
+                speed, width = self.arm.gripper.speed, self._port.sample().width
+                chain = first_chain(left, width, speed, self._gripping)
+                self._move(chain)
+                left = left[chain.used :]
                 continue
             begin = self._begin(segment.phase)
             try:
@@ -173,62 +107,30 @@ class SegmentRunner:
                 self._end(segment.phase, begin)
             left = left[1:]
 
-    def _chain(
-        self, segments: Sequence[Segment]
-    ) -> tuple[list[MoveSegment], dict[int, Grip], int]:
-        """Motions that can run as one, from the first segment on.
-
-        A wait for fingers that are on their way already does not part two motions where
-        they have time enough to arrive; whether they have is looked at there.
-
-        Returns:
-            The motions, the waits by number of the motion that follows, and how many of
-            the segments these are.
-        """
-        chain: list[MoveSegment] = []
-        gates: dict[int, Grip] = {}
-        gate: Grip | None = None
-        used, time_left = 0, 0.0
-        for number, segment in enumerate(segments, 1):
-            if isinstance(segment, MoveSegment):
-                if chain and not _continues(chain[-1], segment):
-                    break
-                if gate is not None:
-                    gates[len(chain)], gate = gate, None
-                chain.append(segment)
-                time_left += segment.trajectory.duration
-                used = number
-            elif isinstance(segment, Grip) and self._is_awaited(segment):
-                way = abs(segment.width - self._port.sample().width)
-                if way / self.arm.gripper.speed + _FINGERS_SLACK > time_left:
-                    break
-                gate = segment
-            else:
-                break
-        return chain, gates, used
-
-    def _is_awaited(self, grip: Grip) -> bool:
-        """Whether it only waits for what the fingers were told already."""
-        begun = self._gripping
-        return begun is not None and not begun.opens_by and grip == replace(begun, wait=True)
-
-    def _move(self, chain: Sequence[MoveSegment], gates: dict[int, Grip]) -> None:
-        """Motions in a row as one trajectory: a controller's goals cost a stop each."""
-        first = self._from_here(chain[0])
-        chain = [first, *chain[1:]]
-        if len(chain) > 1 and not _continues(first, chain[1]):  # it was planned again
-            self._move([first], {})
-            self._move(chain[1:], {number - 1: gate for number, gate in gates.items()})
+    def _move(self, chain: Chain) -> None:
+        first = self._from_here(chain.moves[0])
+        chain.moves[0] = first
+        if len(chain.moves) > 1 and not continues(first, chain.moves[1]):  # planned again
+            self._move(Chain([first]))
+            self._move(chain.after(1))
             return
-        trajectory, starts = join([segment.trajectory for segment in chain])
-        progress = _Progress(self, chain, starts, gates)
+        trajectory, starts = join([segment.trajectory for segment in chain.moves])
+        progress = Progress(self, chain, starts)
         self._commanded.append(trajectory)
+        following = 0
         try:
             progress.watch(self._port.sample())
             self._port.run_trajectory(trajectory, progress.watch)
             progress.complete()
+        except FingersLate as late:
+            log.info("%s", late)
+            following = late.index
         finally:
             progress.close()
+        if following:
+            grip = chain.arrived.get(following) or chain.opening[following - 1]
+            self._grip(replace(grip, wait=True))  # again: stopping the arm stopped the fingers
+            self._move(chain.after(following))
 
     def _grip(self, grip: Grip) -> None:
         width = grip.width
@@ -298,8 +200,3 @@ class SegmentRunner:
 
     def _is_cancelled(self) -> bool:
         return self._cancelled.is_set()
-
-
-def _continues(first: MoveSegment, second: MoveSegment) -> bool:
-    """Whether the second motion begins where the first one ends."""
-    return bool(np.abs(first.end - second.trajectory.positions[0]).max() <= _SAME)

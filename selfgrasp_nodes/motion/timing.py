@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -172,26 +171,3 @@ def _without_repeats(knots: np.ndarray, distance: np.ndarray | None) -> np.ndarr
 def _still(joints: tuple[str, ...], q: np.ndarray) -> Trajectory:
     positions = np.repeat(q[None], 2, axis=0)
     return Trajectory(joints, np.array([0.0, 1e-3]), positions, np.zeros_like(positions))
-
-
-def join(trajectories: Sequence[Trajectory]) -> tuple[Trajectory, np.ndarray]:
-    """One trajectory out of several, each of which begins at rest where the last one ends.
-
-    Returns:
-        The trajectory, and when each of the parts begins in it, (N,) [s].
-    """
-    ends = np.cumsum([part.duration for part in trajectories])
-    starts = np.concatenate([[0.0], ends[:-1]])
-    if len(trajectories) == 1:
-        return trajectories[0], starts
-    # The first point of all but the first part is the last point of the one before.
-    parts = [(part, slice(1 if number else 0, None)) for number, part in enumerate(trajectories)]
-    return (
-        Trajectory(
-            trajectories[0].joints,
-            np.concatenate([p.time[s] + t for (p, s), t in zip(parts, starts, strict=True)]),
-            np.concatenate([p.positions[s] for p, s in parts]),
-            np.concatenate([p.velocities[s] for p, s in parts]),
-        ),
-        starts,
-    )

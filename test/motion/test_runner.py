@@ -12,10 +12,10 @@ from motion_cases import grasp, heightmap, push, tip
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
 from selfgrasp_nodes.labeling.rules import GraspRule
+from selfgrasp_nodes.motion.chains import join
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.program import MoveSegment, plan_candidate
 from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
-from selfgrasp_nodes.motion.timing import join
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
 from selfgrasp_nodes.simulation.objects import ObjectSpec
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject
@@ -328,3 +328,46 @@ def test_trajectories_are_joined_in_time():
     np.testing.assert_allclose(joined.time, [0.0, 0.5, 1.0, 3.0])
     np.testing.assert_allclose(joined.positions[:, 0], [1.0, 1.0, 1.0, 2.0])
     np.testing.assert_allclose(starts, [0.0, 1.0])
+
+
+class ForgetfulPort(LockstepPort):
+    """A driver that loses some of the commands to the fingers."""
+
+    lost = ()
+    commands = 0
+
+    def start_gripper(self, width, force):
+        self.commands += 1
+        if self.commands not in self.lost:
+            super().start_gripper(width, force)
+
+
+def test_fingers_that_are_late_are_waited_for_before_the_descent(cell):
+    c = cell((0.0, 0.0), port=ForgetfulPort)
+    c.world.set_arm(c.arm.name, c.arm.home, 0.0)
+    c.port.lost = (1,)  # the first one: open on the way
+    execution = c.act(grasp(X, Y, 0.025, 0.0, 0.07))
+    assert execution.code == OutcomeCode.UNKNOWN and len(c.held()) == 1
+    assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND, P.ACT, P.LIFT]
+
+
+@pytest.mark.parametrize("lost", [(), (3,)])
+def test_the_arm_leaves_while_the_fingers_open(cell, robot, lost):
+    c = cell((0.0, 0.0), port=ForgetfulPort)
+    runner = Runner(c.port, c.arm, c.options, c.planner, home_after_place=True)
+    program = plan_candidate(
+        c.planner, grasp(X, Y, 0.025, 0.0, 0.07), np.asarray(c.arm.home, float), c.options
+    )
+    c.port.lost = lost  # the third one: release
+    runner.act(program)
+    assert len(c.held()) == 1
+    execution = runner.put_away(held=True)
+    assert execution.code == OutcomeCode.UNKNOWN, execution.error
+    assert [p.code for p in execution.phases][-3:] == [P.CARRY, P.RELEASE, P.HOME]
+    assert len(execution.commanded) == (3 if not lost else 4)
+    np.testing.assert_allclose(c.q(), c.arm.home, atol=0.02)
+    assert not c.held()
+    c.world.step(round(0.5 / c.world.timestep))
+    (place,) = c.places()
+    half = np.array(robot.bins[0].size[:2]) / 2
+    assert (np.abs(place[:2] - robot.bins[0].center) < half).all()
