@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +30,19 @@ class FingersLate(Exception):
     def __init__(self, index: int):
         super().__init__(f"the fingers are late before motion {index}")
         self.index = index
+
+
+@dataclass(frozen=True)
+class ReleaseGate:
+    """Holds back a release until it is allowed.
+
+    Attributes:
+        is_open: Whether it is allowed.
+        wait: Blocks until it is; raises what ends the program instead.
+    """
+
+    is_open: Callable[[], bool]
+    wait: Callable[[], None]
 
 
 class Progress:
@@ -82,14 +97,16 @@ class Progress:
         Raises:
             FingersLate: If the fingers are not yet where they must be by then.
         """
+        following = self._index + 1
+        gate, opening = self._arrived.get(following), self._opening.get(following)
+        if gate is not None and abs(sample.width - gate.width) > _NEAR:
+            raise FingersLate(following)
+        if self._index in self._opening and sample.width < self._held + _OPENED:
+            raise FingersLate(following)
+        if opening is not None and not self._runner._may_release():
+            raise FingersLate(following + 1)
         self.close()
         self._next()
-        gate, opening = self._arrived.get(self._index), self._opening.get(self._index)
-        if gate is not None and abs(sample.width - gate.width) > _NEAR:
-            raise FingersLate(self._index)
-        before = self._opening.get(self._index - 1)
-        if before is not None and sample.width < self._held + _OPENED:
-            raise FingersLate(self._index)
         if opening is not None:
             self._held = sample.width
             self._runner._grip(opening)

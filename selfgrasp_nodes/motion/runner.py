@@ -19,6 +19,7 @@ from selfgrasp_nodes.motion.options import MotionOptions
 from selfgrasp_nodes.motion.planner import Planner
 from selfgrasp_nodes.motion.port import ArmPort
 from selfgrasp_nodes.motion.program import MoveSegment, Program, Segment, escape_segments
+from selfgrasp_nodes.motion.progress import ReleaseGate
 from selfgrasp_nodes.motion.segments import RunnerEvents, SegmentRunner
 from selfgrasp_nodes.motion.space import ArmSpace
 from selfgrasp_nodes.robots import ArmSpec
@@ -123,7 +124,7 @@ class Runner(SegmentRunner):
         self._events.on_acted()
         return self.execution
 
-    def put_away(self, held: bool | None = None) -> Execution:
+    def put_away(self, held: bool | None = None, gate: ReleaseGate | None = None) -> Execution:
         """Carry and release what is held, or retreat with empty fingers.
 
         After a failure the arm backs off upwards and goes home; after a cancel
@@ -132,6 +133,7 @@ class Runner(SegmentRunner):
         Args:
             held: Whether the label says that something is held; None: whether
                 the fingers stopped before they were closed.
+            gate: Nothing is released before it is open; none where None.
 
         Returns:
             The whole record.
@@ -146,6 +148,7 @@ class Runner(SegmentRunner):
             self._rest()
             return self.execution
         self._view_pending = True
+        self._gate = gate
         try:
             if self._code != OutcomeCode.UNKNOWN:
                 self.recover()

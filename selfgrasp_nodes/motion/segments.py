@@ -16,7 +16,7 @@ from selfgrasp_nodes.motion.planner import Planner
 from selfgrasp_nodes.motion.port import ArmPort, ArmSample
 from selfgrasp_nodes.motion.primitives import Grip
 from selfgrasp_nodes.motion.program import MoveSegment, Segment
-from selfgrasp_nodes.motion.progress import FingersLate, Progress
+from selfgrasp_nodes.motion.progress import FingersLate, Progress, ReleaseGate
 from selfgrasp_nodes.motion.space import ArmSpace
 from selfgrasp_nodes.motion.trace import Trace
 from selfgrasp_nodes.robots import ArmSpec
@@ -77,6 +77,7 @@ class SegmentRunner:
         self._view_pending = False
         self._events = RunnerEvents()
         self._gripping: Grip | None = None
+        self._gate: ReleaseGate | None = None
 
     def cancel(self) -> None:
         """Stop the arm at once; stays in force until :meth:`clear_cancel`."""
@@ -100,6 +101,8 @@ class SegmentRunner:
             try:
                 self._watch(self._port.sample())
                 if isinstance(segment, Grip):
+                    if segment.phase == PhaseCode.RELEASE and self._gate is not None:
+                        self._gate.wait()
                     self._grip(segment)
                 else:
                     self._port.wait(segment.duration, self._watch)
@@ -129,8 +132,13 @@ class SegmentRunner:
             progress.close()
         if following:
             grip = chain.arrived.get(following) or chain.opening[following - 1]
-            self._grip(replace(grip, wait=True))  # again: stopping the arm stopped the fingers
+            # Commanded again: stopping the arm stopped the fingers.
+            self._run([replace(grip, wait=True)])
             self._move(chain.after(following))
+
+    def _may_release(self) -> bool:
+        """Whether what is held may be let go."""
+        return self._gate is None or self._gate.is_open()
 
     def _grip(self, grip: Grip) -> None:
         width = grip.width

@@ -22,6 +22,7 @@ from selfgrasp_nodes.errors import (
     SelfGraspError,
 )
 from selfgrasp_nodes.motion.candidates import LEAST_DOWNWARDS
+from selfgrasp_nodes.motion.progress import ReleaseGate
 from selfgrasp_nodes.nodes import conversions, trial_messages
 from selfgrasp_nodes.nodes.execute_feedback import Reporter
 from selfgrasp_nodes.nodes.goal_jobs import GoalJobs, goal_id
@@ -220,19 +221,23 @@ class ExecuteServer:
         request, runner = goal.request, job.runner
         execution = runner.execution
         label: Any = None
+        gate: ReleaseGate | None = None
+        job.stopped = runner.holds_something
         if execution.code != OutcomeCode.UNKNOWN:
             job.decide(False)  # nobody has to label what did not run to its end
         elif request.after_acting == Execute.Goal.WAIT:
-            self._await_label(job)
+            gate = ReleaseGate(job.decided.is_set, lambda: self._await_label(job))
+            if not job.stopped:  # the label may know better: a thin object, held with force
+                self._await_label(job)
         elif self._labels.service_is_ready():
             label = self._node.offload(self._label, execution, job.trial_id)
         if request.after_acting == Execute.Goal.STAY and execution.code == OutcomeCode.UNKNOWN:
             job.decide(None)
         else:
-            if not job.decided.is_set():
+            if gate is None and not job.decided.is_set():
                 job.decide(runner.holds_something)
             try:
-                execution = runner.put_away(job.held)
+                execution = runner.put_away(job.is_carried, gate)
             except SelfGraspError as error:
                 self._node.get_logger().warning(f"{job.trial_id}: putting away failed: {error}")
                 execution = runner.execution
@@ -247,7 +252,7 @@ class ExecuteServer:
         return execution, outcome
 
     def _await_label(self, job: Job) -> None:
-        """Hold at the end of the lift until put_away says how the try ended."""
+        """Wait until put_away says how the try ended; nothing is released before."""
         try:
             job.wait(job.decided, self._node.values["label_timeout"], "put_away")
         except Cancelled:

@@ -31,6 +31,8 @@ class Job:
         runner: Of its own, so that the next one can ask where it will end.
         before: The job that it follows.
         outcome: Given to :meth:`Lane.decide`.
+        held: What the label says of it; None where nobody labelled it.
+        stopped: Whether the fingers had stopped before they were closed when the lift ended.
         decided: Set when it is known whether something is carried away.
         done: Set when nothing of it moves any more.
         cancelled: Set when the caller gave it up.
@@ -41,6 +43,7 @@ class Job:
     before: Job | None
     outcome: Outcome | None = None
     held: bool | None = None
+    stopped: bool | None = None
     decided: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -71,8 +74,13 @@ class Job:
 
     def q_end(self) -> np.ndarray:
         """Where the arm will be when this job is done [rad]; once it is decided."""
-        held = self.runner.holds_something if self.held is None else self.held
-        return self.runner.q_end(held)
+        return self.runner.q_end(self.is_carried)
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the arm goes to the bin: fingers or label say that it holds something."""
+        fingers = self.runner.holds_something if self.stopped is None else self.stopped
+        return fingers or bool(self.held)
 
 
 class Lane:

@@ -15,6 +15,7 @@ from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.motion.chains import join
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.program import MoveSegment, plan_candidate
+from selfgrasp_nodes.motion.progress import ReleaseGate
 from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
 from selfgrasp_nodes.simulation.objects import ObjectSpec
@@ -371,3 +372,26 @@ def test_the_arm_leaves_while_the_fingers_open(cell, robot, lost):
     (place,) = c.places()
     half = np.array(robot.bins[0].size[:2]) / 2
     assert (np.abs(place[:2] - robot.bins[0].center) < half).all()
+
+
+@pytest.mark.parametrize("home_after", [False, True])
+def test_nothing_is_released_before_the_gate_opens(cell, home_after):
+    c = cell((0.0, 0.0))
+    runner = Runner(c.port, c.arm, c.options, c.planner, home_after_place=home_after)
+    program = plan_candidate(
+        c.planner, grasp(X, Y, 0.025, 0.0, 0.07), np.asarray(c.arm.home, float), c.options
+    )
+    runner.act(program)
+    seen = []
+    opened = threading.Event()
+
+    def wait():
+        seen.append((c.held(), c.q().copy()))
+        opened.set()
+
+    execution = runner.put_away(True, ReleaseGate(opened.is_set, wait))
+    assert execution.code == OutcomeCode.UNKNOWN, execution.error
+    (held, q), *more = seen
+    assert held and not more and not c.held()
+    np.testing.assert_allclose(q, program.place[0].end, atol=0.03)  # it waited over the bin
+    assert [p.code for p in execution.phases][-2 - home_after :][:2] == [P.CARRY, P.RELEASE]

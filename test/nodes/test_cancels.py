@@ -9,21 +9,21 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from control_msgs.action import FollowJointTrajectory  # noqa: E402
-from rclpy.action import ActionClient  # noqa: E402
+from control_msgs.action import FollowJointTrajectory
+from rclpy.action import ActionClient
 
-from selfgrasp_nodes.motion.embedded import EmbeddedPlanner  # noqa: E402
-from selfgrasp_nodes.motion.options import load_options  # noqa: E402
-from selfgrasp_nodes.nodes import trial_messages  # noqa: E402
-from selfgrasp_nodes.nodes.base import THREADS, BaseNode  # noqa: E402
-from selfgrasp_nodes.nodes.goal_jobs import GoalJobs  # noqa: E402
-from selfgrasp_nodes.nodes.motion_jobs import Lane  # noqa: E402
-from selfgrasp_nodes.nodes.sim_node import SimNode  # noqa: E402
-from selfgrasp_nodes.nodes.waiting import wait  # noqa: E402
-from selfgrasp_nodes.robots import load_robot  # noqa: E402
-from selfgrasp_nodes.simulation.lockstep import LockstepPort  # noqa: E402
-from selfgrasp_nodes.simulation.world import World  # noqa: E402
-from selfgrasp_nodes.types import Trajectory  # noqa: E402
+from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
+from selfgrasp_nodes.motion.options import load_options
+from selfgrasp_nodes.nodes import trial_messages
+from selfgrasp_nodes.nodes.base import THREADS, BaseNode
+from selfgrasp_nodes.nodes.goal_jobs import GoalJobs
+from selfgrasp_nodes.nodes.motion_jobs import Lane
+from selfgrasp_nodes.nodes.sim_node import SimNode
+from selfgrasp_nodes.nodes.waiting import wait
+from selfgrasp_nodes.robots import load_robot
+from selfgrasp_nodes.simulation.lockstep import LockstepPort
+from selfgrasp_nodes.simulation.world import World
+from selfgrasp_nodes.types import Trajectory
 
 
 @pytest.fixture
