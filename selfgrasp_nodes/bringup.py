@@ -155,8 +155,26 @@ _SIM = (
 _ROBOT = (
     Argument(
         "camera",
+        "topics",
+        "who drives the overhead camera: realsense or kinect2, a node of this package; topics, a "
+        "driver that runs already (docs/cameras.md)",
+        ("realsense", "kinect2", "topics"),
+    ),
+    Argument(
+        "camera_namespace",
         "",
-        "namespace of the overhead camera's topics; empty: as the robot's description says",
+        "of the overhead camera's topics; empty: as the robot's description says",
+    ),
+    Argument(
+        "camera_serial",
+        "",
+        "serial number of the overhead camera; empty: the one that was calibrated, else any",
+    ),
+    Argument(
+        "camera_frames",
+        "true",
+        "publish where the cameras are, as the robot's description says; false: a driver does",
+        ("true", "false"),
     ),
     Argument(
         "discovery_range",
@@ -256,12 +274,13 @@ def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
 
 def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, NodeEntry]:
     """All nodes with their parameters, in the order in which they start."""
-    camera = values.get("camera", "")
+    namespace = values.get("camera_namespace", "")
     use_sim_time = simulated or values.get("use_sim_time") == "true"
     common = {"robot": values["robot"], "use_sim_time": use_sim_time}
-    camera_parameter = {"camera_namespace": camera} if camera else {}
+    camera_parameter = {"camera_namespace": namespace} if namespace else {}
     special: dict[str, dict[str, Any]] = {
         "sim": {},
+        **_camera_nodes(values, camera_parameter),
         "heightmap": dict(camera_parameter),
         "roi": dict(camera_parameter),
         "policy": {"policy": values["policy"]},
@@ -298,11 +317,25 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
     return {name: NodeEntry(name, {**common, **more}) for name, more in special.items()}
 
 
+def _camera_nodes(
+    values: dict[str, str], camera_parameter: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A real robot's camera and where it is; in simulation the sim node does both."""
+    nodes: dict[str, dict[str, Any]] = {}
+    if values.get("camera_frames") == "true":
+        nodes["camera_frames"] = {}
+    if values.get("camera", "topics") != "topics":
+        serial = {"serial": values["camera_serial"]} if values["camera_serial"] else {}
+        nodes[f"{values['camera']}_camera"] = {**camera_parameter, **serial, "use_sim_time": False}
+    return nodes
+
+
 # On two cores: the simulator alone, then what works between two images, the
 # policy (the only one with a network), motion, and what waits for the others.
 _GROUPED = (
     ("sim", ("sim",), OnDeath.STOP),
-    ("perception", ("heightmap", "roi", "label"), OnDeath.STOP),
+    ("camera", ("realsense_camera", "kinect2_camera"), OnDeath.STOP),
+    ("perception", ("camera_frames", "heightmap", "roi", "label"), OnDeath.STOP),
     ("policy", ("policy",), OnDeath.STOP),
     ("motion", ("motion",), OnDeath.STOP),
     ("picker", ("picker", "recorder"), OnDeath.STOP),

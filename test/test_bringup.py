@@ -55,3 +55,24 @@ def test_parameter_files_go_where_they_are_told(
     named = {Path(word) for command in commands for word in command if word.endswith(".yaml")}
     assert named == set((tmp_path / "files").iterdir()) and named
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("mode", ["grouped", "separate"])
+@pytest.mark.parametrize("camera", ["topics", "realsense", "kinect2"])
+def test_a_robots_camera_is_driven_by_the_node_that_is_asked_for(camera: str, mode: str) -> None:
+    given = {"camera": camera, "camera_serial": "815", "camera_namespace": "eye"}
+    described = bringup.describe("robot", {**given, "processes": mode})
+    drivers = {name for name in described.nodes if name.endswith("_camera")}
+    assert drivers == ({f"{camera}_camera"} if camera != "topics" else set())
+    for name in drivers:
+        parameters = described.nodes[name].parameters
+        assert parameters["serial"] == "815" and parameters["camera_namespace"] == "eye"
+    assert described.nodes["heightmap"].parameters["camera_namespace"] == "eye"
+    assert "camera_frames" in described.nodes
+    assert "camera_frames" not in bringup.describe("robot", {"camera_frames": "false"}).nodes
+    assert "camera_frames" not in bringup.describe("sim").nodes
+
+
+def test_an_unknown_camera_lists_the_valid_ones() -> None:
+    with pytest.raises(UnknownName, match="kinect2, realsense, topics"):
+        bringup.describe("robot", {"camera": "webcam"})

@@ -25,6 +25,9 @@ from selfgrasp_nodes.nodes.ending import exit_code
 
 NODES = {
     "sim": ("selfgrasp_nodes.nodes.sim_node", "SimNode"),
+    "realsense_camera": ("selfgrasp_nodes.nodes.realsense_node", "RealSenseNode"),
+    "kinect2_camera": ("selfgrasp_nodes.nodes.kinect2_node", "Kinect2Node"),
+    "camera_frames": ("selfgrasp_nodes.nodes.camera_frames_node", "CameraFramesNode"),
     "heightmap": ("selfgrasp_nodes.nodes.heightmap_node", "HeightmapNode"),
     "roi": ("selfgrasp_nodes.nodes.roi_node", "RoiNode"),
     "policy": ("selfgrasp_nodes.nodes.policy_node", "PolicyNode"),

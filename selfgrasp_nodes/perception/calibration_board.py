@@ -13,7 +13,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.errors import InvalidConfig, MissingDependency
 
 KINDS = ("checkerboard", "charuco")
 _DICTIONARY = "DICT_4X4_50"
@@ -48,6 +48,7 @@ class Board:
 
         Raises:
             InvalidConfig: With the reason.
+            MissingDependency: If the installed OpenCV cannot find such boards.
         """
         if self.kind not in KINDS:
             raise InvalidConfig(
@@ -65,6 +66,11 @@ class Board:
                 "and an even number the other, or a ChArUco board"
             )
         if self.kind == "charuco":
+            if not hasattr(cv2.aruco, "CharucoDetector"):
+                raise MissingDependency(
+                    f"OpenCV {cv2.__version__} has no ChArUco detector: "
+                    "pip install 'opencv-python-headless>=4.8,<5', or use a checkerboard"
+                )
             if not 0 < self.marker < self.square:
                 raise InvalidConfig(
                     f"the markers of a board must be smaller than its squares ({self.square} m), "

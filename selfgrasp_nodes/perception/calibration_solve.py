@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -173,17 +174,18 @@ def _closed_solution(views: Sequence[BoardView]) -> _Solution:
             f"OpenCV {cv2.__version__} has no hand-eye calibration; "
             "pip install 'opencv-python-headless>=4.8,<5'"
         )
+    solver: Any = cv2  # OpenCV 5 has neither
     boards = [view.camera_T_board for view in views]
     arms = [view.parent_T_carrier for view in views]
     carriers = [geometry.inverse(arm) for arm in arms]
     found = []
-    rotation, shift = cv2.calibrateHandEye(
-        *_split(carriers), *_split(boards), method=cv2.CALIB_HAND_EYE_PARK
+    rotation, shift = solver.calibrateHandEye(
+        *_split(carriers), *_split(boards), method=solver.CALIB_HAND_EYE_PARK
     )
     x = _joined(rotation, shift)
     found.append(_Solution(x, _mean([c @ x @ b for c, b in zip(carriers, boards, strict=True)])))
-    answer = cv2.calibrateRobotWorldHandEye(
-        *_split(boards), *_split(arms), method=cv2.CALIB_ROBOT_WORLD_HAND_EYE_SHAH
+    answer = solver.calibrateRobotWorldHandEye(
+        *_split(boards), *_split(arms), method=solver.CALIB_ROBOT_WORLD_HAND_EYE_SHAH
     )
     y, x = geometry.inverse(_joined(*answer[:2])), geometry.inverse(_joined(*answer[2:]))
     found.append(_Solution(x, y))

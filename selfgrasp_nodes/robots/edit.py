@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import InvalidConfig, StorageError, UnknownName
+from selfgrasp_nodes.errors import InvalidConfig, StorageError
 from selfgrasp_nodes.robots.description import CalibrationSpec, RobotSpec
 from selfgrasp_nodes.robots.loader import load_robot
 
@@ -40,6 +41,7 @@ def write_calibration(
         StorageError: If it cannot be written.
     """
     before = load_robot(file)
+    before.camera(camera)
     text = file.read_text()
     changed = _edited(text, camera, _pose_text(pose), _calibration_text(calibration))
     _check(before, changed, camera, pose, file)
@@ -61,12 +63,18 @@ def write_calibration(
 def _edited(text: str, camera: str, pose: str, calibration: str) -> str:
     """The text with a camera's two entries set."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    cameras = _value(root, "cameras") if isinstance(root, MappingNode) else None
-    if not isinstance(cameras, SequenceNode):
-        raise InvalidConfig("the robot's file has no list of cameras")
-    nodes = {_name(node): node for node in cameras.value if isinstance(node, MappingNode)}
+    assert isinstance(root, MappingNode)  # it is a robot
+    cameras = _value(root, "cameras")
+    if cameras is None:  # a file over a base
+        item = f"  - name: {camera}\n    pose: {pose}\n    calibration: {calibration}\n"
+        return text.rstrip("\n") + "\ncameras:\n" + item
+    nodes = {_name(node): node for node in cameras.value}
     if camera not in nodes:
-        raise UnknownName("camera", camera, [name for name in nodes if name])
+        end = text.find("\n", _span(cameras)[1])
+        end = len(text) if end < 0 else end
+        indent = " " * cameras.value[0].start_mark.column
+        item = f"\n{indent[2:]}- name: {camera}\n{indent}pose: {pose}"
+        return text[:end] + item + f"\n{indent}calibration: {calibration}" + text[end:]
     target = nodes[camera]
     # (start, end, new text), applied from the end so that positions stay right.
     edits = [_entry(text, target, "pose", pose), _entry(text, target, "calibration", calibration)]
@@ -144,11 +152,15 @@ def _calibration_text(calibration: CalibrationSpec) -> str:
 
 def _check(before: RobotSpec, text: str, camera: str, pose: np.ndarray, file: Path) -> None:
     """Everything but that camera's two entries is as it was."""
-    after = RobotSpec.model_validate(yaml.safe_load(text))
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "changed.yaml"
+        changed.write_text(text)
+        after = load_robot(changed)
     same = [c for c in before.cameras if c.name != camera]
-    if [c for c in after.cameras if c.name != camera] != same or after.model_copy(
-        update={"cameras": ()}
-    ) != before.model_copy(update={"cameras": ()}):
+    rest = {"cameras": ()}
+    if [c for c in after.cameras if c.name != camera] != same or (
+        after.model_copy(update=rest) != before.model_copy(update=rest)
+    ):
         raise InvalidConfig(
             f"{file} is laid out in a way that this program cannot edit; put the printed pose "
             f"into camera {camera!r} by hand"

@@ -26,7 +26,7 @@ FILE = share_dir() / "launch" / "robot.launch.py"
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
     source = PythonLaunchDescriptionSource(str(FILE))
-    arguments = {"discovery_range": "LOCALHOST", "camera": "realsense"}.items()
+    arguments = {"discovery_range": "LOCALHOST", "camera_namespace": "realsense"}.items()
     return LaunchDescription(
         [
             IncludeLaunchDescription(source, launch_arguments=arguments),

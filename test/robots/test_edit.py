@@ -81,6 +81,27 @@ def test_block_style_with_comments_is_kept(tmp_path):
     np.testing.assert_allclose(load_robot(file).camera().pose.matrix, POSE, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        "base: baxter\n# mine\nname: baxter\n",
+        "base: baxter\ncameras:\n  - name: head\n    namespace: kinect  # ours\n",
+    ],
+)
+def test_a_file_over_a_base_gets_its_own_entry(tmp_path, own):
+    file = tmp_path / "mine.yaml"
+    file.write_text(own)
+    for _ in range(2):  # added, then replaced
+        write_calibration(file, "left_hand_camera", POSE, CALIBRATION)
+        robot, base = load_robot(file), load_robot("baxter")
+        np.testing.assert_allclose(robot.camera("left_hand_camera").pose.matrix, POSE, atol=1e-6)
+        assert robot.camera("left_hand_camera").calibration == CALIBRATION
+        assert robot.camera("right_hand_camera") == base.camera("right_hand_camera")
+        assert robot.camera().pose == base.camera().pose
+        assert all(line in file.read_text().splitlines() for line in own.splitlines())
+    assert file.read_text().count("calibration:") == 1
+
+
 def test_unknown_camera_lists_the_valid_ones(file):
     text = file.read_text()
     with pytest.raises(UnknownName, match=load_robot(file).cameras[0].name):
