@@ -314,10 +314,13 @@ def _controllers(robot: RobotSpec) -> dict[str, Any]:
         "parallel_gripper_command": "ParallelGripperCommand",
     }
     for arm in robot.arms:
-        for action, kind, joints in (
-            (arm.trajectory_action, "FollowJointTrajectory", arm.joints),
-            (arm.gripper.command_topic, kinds[arm.gripper.command], (arm.gripper.joint,)),
-        ):
+        actions: list[tuple[str, str, tuple[str, ...]]] = [
+            (arm.trajectory_action, "FollowJointTrajectory", arm.joints)
+        ]
+        if arm.gripper.command in kinds:
+            kind = kinds[arm.gripper.command]
+            actions.append((arm.gripper.command_topic, kind, (arm.gripper.joint,)))
+        for action, kind, joints in actions:
             name, _, namespace = action.rpartition("/")
             manager["controller_names"].append(name)
             manager[name] = {

@@ -18,6 +18,7 @@ from selfgrasp_nodes.motion.port import ArmSample, Watch
 from selfgrasp_nodes.nodes import trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.sensors import ArmSensors
+from selfgrasp_nodes.nodes.tool_io import ToolIoCall, ToolIoGripper
 from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.robots.gripper import to_driver
 from selfgrasp_nodes.types import Trajectory
@@ -103,7 +104,8 @@ class RosArm:
         self._trajectories: Any = ActionClient(
             node, FollowJointTrajectory, arm.trajectory_action, callback_group=node.group
         )
-        self._grippers: Any = ActionClient(
+        self._wired = ToolIoGripper(node, arm) if arm.gripper.tool_io is not None else None
+        self._grippers: Any = self._wired or ActionClient(
             node,
             ParallelGripperCommand if parallel else GripperCommand,
             arm.gripper.command_topic,
@@ -111,7 +113,7 @@ class RosArm:
         )
         self._parallel = parallel
         self._running: _Call | None = None
-        self._gripping: _Call | None = None
+        self._gripping: _Call | ToolIoCall | None = None
 
     def sample(self) -> ArmSample:
         """The newest sample.
@@ -163,6 +165,9 @@ class RosArm:
     def start_gripper(self, width: float, force: float) -> None:
         """Begin to move the fingers; the widths are clipped to the stroke."""
         gripper = self._arm.gripper
+        if self._wired is not None:
+            self._gripping = self._wired.grip(width, self._timeout, self.sensors.wake)
+            return
         joint, position, effort = to_driver(gripper, width, force)
         goal: Any
         if self._parallel:
@@ -212,7 +217,7 @@ class RosArm:
         """Wall-clock limit of something that takes ``duration`` [s] of the arm's time."""
         return duration * float(self._node.values["slowest_factor"]) + self._timeout
 
-    def _follow(self, call: _Call, watch: Watch, duration: float) -> None:
+    def _follow(self, call: _Call | ToolIoCall, watch: Watch, duration: float) -> None:
         """Call ``watch`` with every new sample until the goal has ended."""
         limit = time.monotonic() + self._slack(duration)
         last = self.sample().time
@@ -232,7 +237,7 @@ class RosArm:
             self._wait_still(call)
             raise
 
-    def _wait_still(self, call: _Call) -> None:
+    def _wait_still(self, call: _Call | ToolIoCall) -> None:
         """After a stop: until the controller has answered and the joints stand still.
 
         Whoever plans next plans from where the arm is; a moving arm is nowhere.

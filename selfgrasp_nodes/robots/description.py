@@ -95,6 +95,31 @@ class TableSpec(Spec):
     thickness: Positive = 0.04
 
 
+class ToolIoSpec(Spec):
+    """A gripper on the signals of a Universal Robots tool connector.
+
+    One output closes it (high) and opens it (low), to widths set at the gripper; an
+    analog input tells the opening, linearly between two voltages that you measure.
+
+    Attributes:
+        pin: The output, as the driver numbers it (16: tool output 0).
+        topic: Of the driver's ur_msgs/ToolDataMsg.
+        volts_closed: Of the analog input 2 with the fingers at ``width_min``.
+        volts_open: With the fingers at ``width_max``.
+    """
+
+    pin: Annotated[int, Field(ge=0, le=17)] = 16
+    topic: str = "io_and_status_controller/tool_data"
+    volts_closed: float
+    volts_open: float
+
+    @model_validator(mode="after")
+    def _apart(self) -> ToolIoSpec:
+        if self.volts_closed == self.volts_open:
+            raise ValueError("volts_closed and volts_open must differ; measure both")
+        return self
+
+
 class GripperSpec(Spec):
     """A parallel-jaw gripper.
 
@@ -119,8 +144,10 @@ class GripperSpec(Spec):
         finger_thickness: Of one finger, along the closing direction.
         finger_width: Across it (the tool's x).
         pad_length: Height of a pad along the approach.
-        command: Action that the driver offers.
-        command_topic: Its name.
+        command: Action that the driver offers; ``ur_tool_io`` for none, but the arm's
+            outputs.
+        command_topic: Its name; of the driver's ``set_io`` service for ``ur_tool_io``.
+        tool_io: How it is wired (``ur_tool_io`` only).
         driver_joint: Name under which the driver commands the gripper and reports it in
             ``joint_states``; ``joint`` where empty.
         driver_unit: What its position is: the value of ``joint``, with a torque (or force)
@@ -146,7 +173,10 @@ class GripperSpec(Spec):
     finger_thickness: Positive
     finger_width: Positive
     pad_length: Positive
-    command: Literal["gripper_command", "parallel_gripper_command"] = "parallel_gripper_command"
+    command: Literal["gripper_command", "parallel_gripper_command", "ur_tool_io"] = (
+        "parallel_gripper_command"
+    )
+    tool_io: ToolIoSpec | None = None
     command_topic: str
     driver_joint: str = ""
     driver_unit: Literal["joint", "width"] = "joint"
@@ -157,6 +187,8 @@ class GripperSpec(Spec):
             raise ValueError("width_min must be smaller than width_max")
         if self.force_min > self.force_max:
             raise ValueError("force_min must not be larger than force_max")
+        if (self.command == "ur_tool_io") != (self.tool_io is not None):
+            raise ValueError("command ur_tool_io needs tool_io with its voltages, no other does")
         if self.kind == "arc" and self.link_length <= 0:
             raise ValueError("an arc gripper needs link_length > 0")
         return self

@@ -34,7 +34,13 @@ def in_gazebo(robot: RobotSpec) -> RobotSpec:
     for arm in robot.arms:
         # Positions are commanded there: no force is measured, and none can be set.
         gripper = arm.gripper.model_copy(
-            update={"command_topic": f"{gripper_controller(arm)}/gripper_cmd"}
+            update={
+                "command": "parallel_gripper_command",
+                "command_topic": f"{gripper_controller(arm)}/gripper_cmd",
+                "driver_joint": "",
+                "driver_unit": "joint",
+                "tool_io": None,
+            }
         )
         arms.append(
             arm.model_copy(
