@@ -56,7 +56,7 @@ TOPICS = {"heightmap": ("heightmap", "observation"), "roi": ("regions",), "label
 TRUTH = ("policy", "label")
 """Nodes that must not hear simulator truth."""
 
-OPTIONAL = ("sim", "recorder", "roi")
+OPTIONAL = ("sim", "recorder", "roi", "realsense_camera", "kinect2_camera", "camera_frames")
 """Nodes without which a graph may be whole: drivers, no recording, no regions."""
 
 _DISCOVERY = 2.5  # [s]
