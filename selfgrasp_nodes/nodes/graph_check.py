@@ -202,7 +202,8 @@ class GraphCheck(BaseNode):
             ("trajectory controller", arm.trajectory_action),
             ("gripper controller", arm.gripper.command_topic),
         ):
-            here = self._has_action(action, services)
+            wired = action == arm.gripper.command_topic and arm.gripper.tool_io is not None
+            here = self._full(action) in services if wired else self._has_action(action, services)
             remedy = (
                 "look at the lines of 'sim'"
                 if simulated
@@ -213,7 +214,8 @@ class GraphCheck(BaseNode):
                 "arms",
                 f"{arm.name}: {what}",
                 Level.OK if here else Level.FAIL,
-                f"action {self._full(action)}" + ("" if here else " is not there"),
+                f"{'service' if wired else 'action'} {self._full(action)}"
+                + ("" if here else " is not there"),
                 "" if here else remedy,
             )
         for what, topic, level in (

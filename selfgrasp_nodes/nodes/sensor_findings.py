@@ -32,7 +32,13 @@ def joint_state_findings(
         return
     rate = len(states) / seconds
     heard = {name for m in states for name in m.name}
-    wanted = [j for arm in robot.arms for j in (*arm.joints, arm.gripper.joint)]
+    wanted = [joint for arm in robot.arms for joint in arm.joints]
+    # A gripper on tool I/O has its own topic instead.
+    wanted += [
+        arm.gripper.driver_joint or arm.gripper.joint
+        for arm in robot.arms
+        if arm.gripper.tool_io is None
+    ]
     missing = [joint for joint in wanted if joint not in heard]
     last = states[-1]
     bad = [n for n, p in zip(last.name, last.position, strict=False) if not np.isfinite(p)]

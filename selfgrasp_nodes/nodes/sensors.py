@@ -140,4 +140,5 @@ class ArmSensors:
         gripper = self.arm.gripper
         if finger < 0:
             return float("nan"), float("nan")
-        return from_driver(gripper, float(position[finger]), float(effort[finger]))
+        width, force = from_driver(gripper, float(position[finger]), float(effort[finger]))
+        return width, force if gripper.measures_force else float("nan")

@@ -20,7 +20,12 @@ from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.sim_loop import SimLoop
 from selfgrasp_nodes.nodes.waiting import settle_cancel
 from selfgrasp_nodes.robots import ArmSpec
-from selfgrasp_nodes.robots.gripper import joint_from_width, width_from_joint, width_per_joint
+from selfgrasp_nodes.robots.gripper import (
+    from_driver,
+    joint_from_width,
+    to_driver,
+    width_per_joint,
+)
 from selfgrasp_nodes.simulation.world import World
 
 _FEEDBACK = 0.1  # between two feedbacks [s], wall time
@@ -309,11 +314,9 @@ class GripperController:
             lambda world: (*world.gripper_state(name), world.gripper_motor(name)[0])
         )
         reached = abs(opening - width) <= values["gripper_goal_tolerance"]
-        position, effort = joint_values(self._arm, now_width, now_force)
+        joint, position, effort = to_driver(self._arm.gripper, now_width, now_force)
         if parallel:
-            result.state = JointState(
-                name=[self._arm.gripper.joint], position=[position], effort=[effort]
-            )
+            result.state = JointState(name=[joint], position=[position], effort=[effort])
         else:
             result.position, result.effort = position, effort
         result.reached_goal, result.stalled = bool(reached), bool(not reached)
@@ -334,20 +337,19 @@ class GripperController:
             ExecutionFailed: If a number is missing or not finite.
         """
         gripper = self._arm.gripper
+        joint = gripper.driver_joint or gripper.joint
         position: float | None
         if parallel:
-            index = list(command.name).index(gripper.joint) if gripper.joint in command.name else 0
+            index = list(command.name).index(joint) if joint in command.name else 0
             position = command.position[index] if len(command.position) > index else None
             effort = command.effort[index] if len(command.effort) > index else 0.0
         else:
             position, effort = command.position, command.max_effort
         if position is None or not math.isfinite(position) or not math.isfinite(effort):
             raise ExecutionFailed(
-                f"the command for {gripper.joint!r} needs one finite position and effort"
+                f"the command for {joint!r} needs one finite position and effort"
             )
-        width = width_from_joint(gripper, position)
-        width = min(max(width, gripper.width_min), gripper.width_max)
-        return width, abs(effort / width_per_joint(gripper, width))
+        return from_driver(gripper, position, effort)
 
 
 def joint_values(arm: ArmSpec, width: float, force: float) -> tuple[float, float]:

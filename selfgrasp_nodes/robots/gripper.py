@@ -62,15 +62,10 @@ def to_driver(gripper: GripperSpec, width: float, force: float) -> tuple[str, fl
 
 
 def from_driver(gripper: GripperSpec, position: float, effort: float) -> tuple[float, float]:
-    """What the driver reports in ``joint_states``: opening [m] and force [N].
-
-    The force is NaN where the gripper measures none.
-    """
+    """Opening [m] and force [N] of what a driver is told, or reports; see :func:`to_driver`."""
     joint = gripper.driver_unit == "joint"
     width = width_from_joint(gripper, position) if joint else position
     width = float(np.clip(width, gripper.width_min, gripper.width_max))
-    if not gripper.measures_force:
-        return width, float("nan")
     return width, abs(effort / width_per_joint(gripper, width) if joint else effort)
 
 
