@@ -11,7 +11,7 @@ from typing import Any
 
 from selfgrasp_nodes.errors import PlanningFailed, Unavailable, UnknownName
 from selfgrasp_nodes.motion.moveit_parameters import LINE, OMPL, PILZ
-from selfgrasp_nodes.motion.moveit_planner import PlanReply, PlanRequest, SceneShape
+from selfgrasp_nodes.motion.moveit_types import PlanReply, PlanRequest, SceneShape
 from selfgrasp_nodes.nodes import moveit_messages as messages
 
 PLAN = "plan_kinematic_path"
@@ -27,7 +27,7 @@ Raises:
 
 
 class MoveGroupClient:
-    """A :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`.
+    """A :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`.
 
     Args:
         call: Calls a service and waits for its answer.
@@ -40,7 +40,7 @@ class MoveGroupClient:
         self._checked: set[tuple[str, str, str]] = set()
 
     def show(self, shapes: list[SceneShape], removed: list[str]) -> None:
-        """See :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`."""
+        """See :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`."""
         from moveit_msgs.srv import ApplyPlanningScene
 
         request = ApplyPlanningScene.Request(scene=messages.scene_diff(shapes, removed))
@@ -49,7 +49,7 @@ class MoveGroupClient:
             raise PlanningFailed(f"move_group did not take the scene ({names})")
 
     def plan(self, request: PlanRequest) -> PlanReply:
-        """See :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`.
+        """See :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`.
 
         Raises:
             UnknownName: If ``move_group`` does not have the planner for the group.

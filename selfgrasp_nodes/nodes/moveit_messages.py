@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.motion.moveit_planner import PlanReply, PlanRequest, SceneShape
+from selfgrasp_nodes.motion.moveit_types import PlanReply, PlanRequest, SceneShape
 
 CARRIED = "carried"
 """Id of the object that hangs from a hand."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from selfgrasp_nodes.errors import PlanningFailed
 from selfgrasp_nodes.motion.moveit_parameters import parameter_file
-from selfgrasp_nodes.motion.moveit_planner import PlanReply, PlanRequest, SceneShape
+from selfgrasp_nodes.motion.moveit_types import PlanReply, PlanRequest, SceneShape
 
 START_TIMEOUT = 60.0
 """For MoveIt to load its plugins and to see the robot's first state [s]."""
@@ -33,7 +33,7 @@ def available() -> bool:
 
 
 class MoveItPyClient:
-    """A :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`.
+    """A :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`.
 
     The process is started with the first question, and again after it has died; the
     whole scene is then shown again.
@@ -61,7 +61,7 @@ class MoveItPyClient:
         self._scene: dict[str, SceneShape] = {}
 
     def show(self, shapes: list[SceneShape], removed: list[str]) -> None:
-        """See :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`."""
+        """See :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`."""
         for name in removed:
             self._scene.pop(name, None)
         self._scene.update((shape.name, shape) for shape in shapes)
@@ -69,7 +69,7 @@ class MoveItPyClient:
             self._send_scene(shapes, removed)
 
     def plan(self, request: PlanRequest) -> PlanReply:
-        """See :class:`selfgrasp_nodes.motion.moveit_planner.MoveItBackend`."""
+        """See :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`."""
         if self._process is None:
             self._start()
         answer = self._ask({"plan": asdict(request)}, request.timeout + self._margin)

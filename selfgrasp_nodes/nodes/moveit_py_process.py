@@ -72,7 +72,7 @@ class Host:
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """One answer, as JSON; raises what MoveIt raises."""
-        from selfgrasp_nodes.motion.moveit_planner import PlanRequest, SceneShape
+        from selfgrasp_nodes.motion.moveit_types import PlanRequest, SceneShape
 
         if "plan" in question:
             return {"reply": self._plan(PlanRequest(**question["plan"]))}

@@ -8,7 +8,8 @@ from typing import Any
 from selfgrasp_nodes.errors import MissingDependency, UnknownName
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.moveit_parameters import moveit_parameters
-from selfgrasp_nodes.motion.moveit_planner import MoveItBackend, MoveItPlanner
+from selfgrasp_nodes.motion.moveit_planner import MoveItPlanner
+from selfgrasp_nodes.motion.moveit_types import MoveItBackend
 from selfgrasp_nodes.motion.options import MotionOptions
 from selfgrasp_nodes.nodes import moveit_py_client
 from selfgrasp_nodes.nodes.base import BaseNode

@@ -8,6 +8,8 @@ way through its real requests, answered by functions.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -257,6 +259,17 @@ def test_a_process_that_fails_is_started_again_with_the_scene(process, double, m
     process.plan_free("arm", HOME, READY)
     assert "table" in double.plans[-1]["objects"]
     assert double.plans[-1]["pid"] != os.getpid()
+
+
+def test_the_process_loads_no_second_build_of_moveits_libraries() -> None:
+    """Pinocchio, coal and OMPL of the wheels beside MoveIt's own would clash."""
+    code = (
+        "import sys; from selfgrasp_nodes.nodes import moveit_py_process, moveit_messages; "
+        "import selfgrasp_nodes.motion.moveit_types; "
+        "print(sorted({'pinocchio', 'coal', 'ompl', 'mujoco', 'rclpy'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_its_end_is_quick_and_leaves_nothing(double, parameters) -> None:
