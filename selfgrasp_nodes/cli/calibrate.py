@@ -84,7 +84,7 @@ def _through_graph(args: argparse.Namespace, board: Any, folder: Path, before: n
     from rich.console import Console
     from rich.progress import Progress
 
-    from selfgrasp_nodes.errors import SelfGraspError
+    from selfgrasp_nodes.errors import PlanningFailed, SelfGraspError
     from selfgrasp_nodes.nodes.calibrator import Calibrator, take_all
     from selfgrasp_nodes.perception.calibration_data import save_session
     from selfgrasp_nodes.perception.calibration_solve import calibrate
@@ -108,10 +108,16 @@ def _through_graph(args: argparse.Namespace, board: Any, folder: Path, before: n
                 progress.update(bar, completed=done)
                 progress.console.print(what, markup=False, highlight=False)
 
-            shots = take_all(calibrator, poses, args.speed, show)
-        session = calibrator.session(shots)
-        save_session(session, folder)
-        console.print(f"pictures and joint states: {folder} (solve again with --from)")
+            try:
+                take_all(calibrator, poses, args.speed, shots, show)
+            finally:  # what was taken before an error or Ctrl-C is kept
+                if shots:
+                    session = calibrator.session(shots)
+                    save_session(session, folder)
+                    kept = f"{len(shots)} pictures and joint states: {folder}"
+                    console.print(f"{kept} (solve again with --from)")
+        if not shots:
+            raise PlanningFailed("the arm reached none of the poses; see the reasons above")
         try:
             calibrator.home(args.speed)
         except SelfGraspError as error:

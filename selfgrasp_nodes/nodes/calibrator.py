@@ -327,26 +327,26 @@ def take_all(
     calibrator: Calibrator,
     poses: list[np.ndarray],
     speed: float,
+    into: list[Shot],
     on_progress: Callable[[int, str], None],
-) -> list[Shot]:
+) -> None:
     """Visit all poses; one that cannot be reached is passed over.
 
     Args:
         calibrator: Moves and looks.
         poses: world_T_tip.
         speed: Share of full speed.
+        into: Gets the pictures, also those before an error.
         on_progress: Called with the number of poses done and what became of the last.
 
     Raises:
         SelfGraspError: What ends it: the camera or the robot is gone, the arm was stopped.
     """
-    shots: list[Shot] = []
     for number, pose in enumerate(poses, 1):
         try:
-            shots.append(calibrator.take(pose, speed))
+            into.append(calibrator.take(pose, speed))
         except PlanningFailed as error:
             on_progress(number, f"pose {number} passed over: {error}")
             continue
-        seen = calibrator.board.detect(shots[-1].color) is not None
+        seen = calibrator.board.detect(into[-1].color) is not None
         on_progress(number, f"pose {number}: {'board seen' if seen else 'board not seen'}")
-    return shots
