@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOVES = 0.003  # a joint this far from where it stood has begun to move [rad]
 _NEAR = 0.006  # the fingers have arrived [m]
+_EARLY = 0.1  # what a command takes until the fingers move [s]
 _OPENED = 0.003  # by this much, what was held is free [m]
 
 
@@ -73,7 +74,7 @@ class Progress:
         """Take a sample into account; raises what stops the arm."""
         self._runner._watch(sample)
         last = self._index + 1 >= len(self._moves)
-        if not last and self._elapsed(sample) >= self._starts[self._index + 1]:
+        if not last and self._elapsed(sample) >= self._begins(self._index + 1):
             self._pass(sample)
         if self._guard is not None:
             self._guard.check(sample)
@@ -81,6 +82,10 @@ class Progress:
         since = (sample.time - self._sent.time) * 1e-9 - self._starts[self._index]
         if clear is not None and since >= clear:
             self._runner._view_clear()
+
+    def _begins(self, index: int) -> float:
+        """When a motion begins [s]; a release while the arm comes to rest above the bin."""
+        return float(self._starts[index]) - (_EARLY if index in self._opening else 0.0)
 
     def complete(self) -> None:
         """The end was reached: phases too short for a sample of their own are recorded, too."""

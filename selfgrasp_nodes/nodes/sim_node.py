@@ -60,9 +60,9 @@ class SimNode(BaseNode):
         Param("stream_rate", 0.0, "Pictures of each camera [Hz]; 0: on request", low=0.0, high=30),
         Param(
             "boundary_pictures",
-            True,
-            "An overhead picture, where somebody listens, whenever a phase of motion ends: an "
-            "arm's trajectory or a gripper's command",
+            False,
+            "An overhead picture, where somebody listens, whenever a phase of motion ends, beside "
+            "those that the picker asks for; on two cores the next decision waits for them",
         ),
         Param("goal_tolerance", 0.02, "Joint distance at a trajectory's end [rad]", low=0.0),
         Param("goal_time_tolerance", 0.5, "Longest wait for the joints to arrive [s]", low=0.0),
