@@ -69,7 +69,7 @@ class Board:
             if not hasattr(cv2.aruco, "CharucoDetector"):
                 raise MissingDependency(
                     f"OpenCV {cv2.__version__} has no ChArUco detector: "
-                    "pip install 'opencv-python-headless>=4.8,<5', or use a checkerboard"
+                    "pip install 'opencv-python-headless>=4.8', or use a checkerboard"
                 )
             if not 0 < self.marker < self.square:
                 raise InvalidConfig(

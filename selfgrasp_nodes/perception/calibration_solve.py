@@ -6,7 +6,7 @@ board at ``carrier_T_board`` (Y), each picture i obeys
     camera_T_board(i) = inverse(X) * parent_T_carrier(i) * Y.
 
 A fixed camera's parent is the world (or the robot's head) and the carrier is the hand; a
-wrist camera's parent is the hand and the carrier is the world. OpenCV's closed
+wrist camera's parent is the hand and the carrier is the world. Closed
 solutions (Park and Martin 1994; Shah 2013) start a least-squares refinement over X, Y and the
 scale of the depth, as in Zeng and others (2018), who search the scale alone round a Kabsch
 solution.
@@ -14,7 +14,8 @@ solution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import CalibrationFailed, MissingDependency
+from selfgrasp_nodes.errors import CalibrationFailed
 from selfgrasp_nodes.perception.calibration_board import Board
 from selfgrasp_nodes.perception.calibration_data import Session
 from selfgrasp_nodes.perception.calibration_views import BoardView, find_views
@@ -40,6 +41,7 @@ LEAST_SECOND_AXIS = np.radians(6.0)
 
 _PIXEL_SIGMA = 0.3  # of a corner; also what the arm's own errors look like in a picture [px]
 _DEPTH_SIGMA = 0.003  # of the depth at a corner [m]
+_LARGEST_TURN = np.radians(170.0)  # beyond, noise may turn a rotation vector round
 _OUTLIER = 4.0  # pictures whose error is so many times the median's are left out
 _FLOOR = 0.5  # ... but never one below this [px]
 
@@ -97,7 +99,6 @@ def calibrate(session: Session, least_poses: int = LEAST_POSES) -> Calibration:
     Raises:
         CalibrationFailed: If there are too few poses, the board is not seen, or the
             poses do not determine the camera; the message says which and what to do.
-        MissingDependency: If the installed OpenCV has no hand-eye solution.
     """
     views, refused = find_views(session)
     check_views(views, len(session.shots), least_poses)
@@ -168,27 +169,10 @@ class _Solution:
 
 
 def _closed_solution(views: Sequence[BoardView]) -> _Solution:
-    """The better of OpenCV's closed solutions."""
-    if not (hasattr(cv2, "calibrateHandEye") and hasattr(cv2, "calibrateRobotWorldHandEye")):
-        raise MissingDependency(
-            f"OpenCV {cv2.__version__} has no hand-eye calibration; "
-            "pip install 'opencv-python-headless>=4.8,<5'"
-        )
-    solver: Any = cv2  # OpenCV 5 has neither
+    """The best of several closed solutions: OpenCV's, where its version has them, and our own."""
     boards = [view.camera_T_board for view in views]
     arms = [view.parent_T_carrier for view in views]
-    carriers = [geometry.inverse(arm) for arm in arms]
-    found = []
-    rotation, shift = solver.calibrateHandEye(
-        *_split(carriers), *_split(boards), method=solver.CALIB_HAND_EYE_PARK
-    )
-    x = _joined(rotation, shift)
-    found.append(_Solution(x, _mean([c @ x @ b for c, b in zip(carriers, boards, strict=True)])))
-    answer = solver.calibrateRobotWorldHandEye(
-        *_split(boards), *_split(arms), method=solver.CALIB_ROBOT_WORLD_HAND_EYE_SHAH
-    )
-    y, x = geometry.inverse(_joined(*answer[:2])), geometry.inverse(_joined(*answer[2:]))
-    found.append(_Solution(x, y))
+    found = [solve(arms, boards) for solve in (_park_martin, *_opencv_solutions())]
     finite = [s for s in found if np.isfinite(s.x).all() and np.isfinite(s.y).all()]
     if not finite:
         raise CalibrationFailed(
@@ -203,6 +187,48 @@ def _closed_solution(views: Sequence[BoardView]) -> _Solution:
         )
 
     return min(finite, key=misfit)
+
+
+def _park_martin(arms: Sequence[np.ndarray], boards: Sequence[np.ndarray]) -> _Solution:
+    """Rotation from rotation vectors, then translation (Park and Martin, 1994), over all pairs.
+
+    From the equation above, M X = X N with M = A(j) inverse(A(i)) and N = B(j) inverse(B(i)).
+    """
+    pairs = list(itertools.combinations(range(len(arms)), 2))
+    m = np.array([arms[j] @ geometry.inverse(arms[i]) for i, j in pairs])
+    n = np.array([boards[j] @ geometry.inverse(boards[i]) for i, j in pairs])
+    turns_m = Rotation.from_matrix(m[:, :3, :3]).as_rotvec()
+    turns_n = Rotation.from_matrix(n[:, :3, :3]).as_rotvec()
+    clear = np.linalg.norm(turns_m, axis=1) < _LARGEST_TURN
+    rotation = Rotation.align_vectors(turns_m[clear], turns_n[clear])[0].as_matrix()
+    left = (m[:, :3, :3] - np.eye(3)).reshape(-1, 3)
+    right = (n[:, :3, 3] @ rotation.T - m[:, :3, 3]).ravel()
+    x = _joined(rotation, np.linalg.lstsq(left, right, rcond=None)[0])
+    ways = [geometry.inverse(a) @ x @ b for a, b in zip(arms, boards, strict=True)]
+    return _Solution(x, _mean(ways))
+
+
+def _opencv_solutions() -> list[Callable[[list[np.ndarray], list[np.ndarray]], _Solution]]:
+    """OpenCV's own (4.x; 5.0 has left them out)."""
+    solver: Any = cv2
+
+    def hand_eye(arms: list[np.ndarray], boards: list[np.ndarray]) -> _Solution:
+        carriers = [geometry.inverse(arm) for arm in arms]
+        answer = solver.calibrateHandEye(
+            *_split(carriers), *_split(boards), method=solver.CALIB_HAND_EYE_PARK
+        )
+        x = _joined(*answer)
+        return _Solution(x, _mean([c @ x @ b for c, b in zip(carriers, boards, strict=True)]))
+
+    def robot_world(arms: list[np.ndarray], boards: list[np.ndarray]) -> _Solution:
+        answer = solver.calibrateRobotWorldHandEye(
+            *_split(boards), *_split(arms), method=solver.CALIB_ROBOT_WORLD_HAND_EYE_SHAH
+        )
+        y, x = _joined(*answer[:2]), _joined(*answer[2:])
+        return _Solution(geometry.inverse(x), geometry.inverse(y))
+
+    offered = (("calibrateHandEye", hand_eye), ("calibrateRobotWorldHandEye", robot_world))
+    return [solve for name, solve in offered if hasattr(cv2, name)]
 
 
 def _refine(

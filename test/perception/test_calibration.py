@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import CalibrationFailed, InvalidConfig, PlanningFailed, StorageError
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
+from selfgrasp_nodes.perception import calibration_solve
 from selfgrasp_nodes.perception.calibration_board import Board
 from selfgrasp_nodes.perception.calibration_data import (
     Session,
@@ -28,7 +29,7 @@ from selfgrasp_nodes.perception.calibration_poses import (
     view_poses,
 )
 from selfgrasp_nodes.perception.calibration_solve import calibrate
-from selfgrasp_nodes.perception.calibration_views import undistort
+from selfgrasp_nodes.perception.calibration_views import find_views, undistort
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation.board import BoardFixture
 from selfgrasp_nodes.simulation.world import World, WorldOptions
@@ -120,6 +121,18 @@ def test_camera_that_was_placed_wrong_is_found(kind, noise, metres, degrees, rec
     assert angle < degrees
     assert found.depth_scale == pytest.approx(1.0, abs=0.002)
     assert np.median(found.error_3d) < metres
+
+
+def test_every_closed_solution_starts_near_the_truth():
+    for kind in CASES:
+        session, true, _ = taken(kind, True)
+        views, _ = find_views(session)
+        arms = [view.parent_T_carrier for view in views]
+        boards = [view.camera_T_board for view in views]
+        closed = [calibration_solve._park_martin, *calibration_solve._opencv_solutions()]
+        for solve in closed:
+            distance, angle = off(solve(arms, boards).x, true)
+            assert distance < 0.01 and angle < 1.0, solve
 
 
 def test_uncertainty_is_of_the_size_of_the_error():
