@@ -16,7 +16,7 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.perception.calibration_board import Board
 from selfgrasp_nodes.robots import CameraSpec
 
-_FILL = (0.5, 0.38)  # shares of the picture's smaller side that the board's longer one takes
+_FILL = (0.42, 0.52, 0.65)  # shares of the picture's smaller side that the board's longer one takes
 _REACH = 0.45  # of the way from the picture's middle to where the board would touch the edge
 _TILT = np.radians(25.0)
 
@@ -40,7 +40,7 @@ def view_poses(
         count: How many.
         tilt: Of the board against the picture's plane [rad].
         distances: From the camera to the board's middle [m]; where empty, those at which the
-            board fills a third to a half of the picture.
+            board fills two to three fifths of the picture.
         rolls: About the line of sight [rad].
     """
     longest = max(board.sheet)
@@ -52,7 +52,7 @@ def view_poses(
     for i in range(count):
         # Strides without common divisors walk through all combinations.
         u, v = spots[(4 * i) % 9]
-        z = distances[i % len(distances)]
+        z = distances[(i // len(rolls)) % len(distances)]
         direction = tilts[(3 * i) % 8]
         axis = np.array([np.cos(direction), np.sin(direction), 0.0])
         turn = Rotation.from_rotvec(tilt * axis) * Rotation.from_rotvec(
@@ -111,7 +111,7 @@ def reachable_poses(
     """Poses of what carries the board, from where camera and board are thought to be.
 
     The board may be upright in the picture, upside down or sideways: the way round
-    that the arm reaches most often is taken.
+    that the arm reaches most often is taken first, the others where those do not suffice.
 
     Args:
         views: Wanted camera_T_board, of :func:`view_poses`.
@@ -124,7 +124,7 @@ def reachable_poses(
         parent_T_carrier, 4 x 4 each. For a camera fixed in the world that is world_T_hand, for a
         wrist camera the inverse.
     """
-    best: list[np.ndarray] = []
+    ways: list[list[np.ndarray]] = []
     for quarter in range(4):
         turned = geometry.transform(rpy=(0, 0, quarter * np.pi / 2)) @ geometry.inverse(
             carrier_T_board
@@ -136,6 +136,6 @@ def reachable_poses(
                 found.append(pose)
                 if len(found) == count:
                     return found
-        if len(found) > len(best):
-            best = found
-    return best
+        ways.append(found)
+    ways.sort(key=len, reverse=True)
+    return [pose for found in ways for pose in found][:count]

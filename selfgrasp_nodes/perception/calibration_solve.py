@@ -218,6 +218,8 @@ def _opencv_solutions() -> list[Callable[[list[np.ndarray], list[np.ndarray]], _
             *_split(carriers), *_split(boards), method=solver.CALIB_HAND_EYE_PARK
         )
         x = _joined(*answer)
+        if np.linalg.det(x[:3, :3]) < 0:  # it may return a reflection: no solution
+            return _Solution(np.full((4, 4), np.nan), x)
         return _Solution(x, _mean([c @ x @ b for c, b in zip(carriers, boards, strict=True)]))
 
     def robot_world(arms: list[np.ndarray], boards: list[np.ndarray]) -> _Solution:

@@ -11,28 +11,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import CalibrationFailed, InvalidConfig, PlanningFailed, StorageError
-from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
+from selfgrasp_nodes.errors import CalibrationFailed, InvalidConfig, StorageError
 from selfgrasp_nodes.perception import calibration_solve
 from selfgrasp_nodes.perception.calibration_board import Board
-from selfgrasp_nodes.perception.calibration_data import (
-    Session,
-    Shot,
-    load_session,
-    save_session,
-)
-from selfgrasp_nodes.perception.calibration_poses import (
-    clears_table,
-    held_by_edge,
-    lying,
-    reachable_poses,
-    view_poses,
-)
+from selfgrasp_nodes.perception.calibration_data import load_session, save_session
 from selfgrasp_nodes.perception.calibration_solve import calibrate
 from selfgrasp_nodes.perception.calibration_views import find_views, undistort
 from selfgrasp_nodes.robots import load_robot
-from selfgrasp_nodes.simulation.board import BoardFixture
-from selfgrasp_nodes.simulation.world import World, WorldOptions
+from selfgrasp_nodes.simulation.calibrating import simulated_session
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
@@ -41,8 +27,7 @@ AXIS = np.array([2.0, -1.0, 2.0]) / 3
 WRONG = geometry.transform(0.05 * np.array([0.6, -0.8, 0.0]))
 WRONG[:3, :3] = Rotation.from_rotvec(np.radians(5) * AXIS).as_matrix()
 
-# Robot, camera, and the link that carries the board (none: it lies on the table).
-CASES = {"fixed": ("ur5_rg2", "overhead", "tool0"), "wrist": ("baxter", "left_hand_camera", "")}
+CASES = {"fixed": ("ur5_rg2", "overhead"), "wrist": ("baxter", "left_hand_camera")}
 # The fingers hide a part of the picture of a wrist camera: ChArUco boards allow for that.
 BOARDS = {"fixed": Board.parse("checkerboard:8x5:0.024"), "wrist": Board()}
 
@@ -54,54 +39,12 @@ def off(found, true):
 
 
 @cache
-def taken(kind, noise, count=20):
+def taken(kind, noise):
     """(session, true parent_T_camera, wrong one) of a simulated calibration."""
-    name, camera_name, link = CASES[kind]
-    robot, board = load_robot(name), BOARDS[kind]
-    camera, arm = robot.camera(camera_name), robot.arms[0]
-    hold = held_by_edge(board, arm.gripper.tcp_closed) if link else lying((0.58, 0.08))
-    # Nobody holds a board to the millimetre: it is somewhere else than what is assumed.
-    held = hold @ geometry.transform((0.008, -0.006, 0.002), (0.05, -0.03, 0.08))
-    world = World(robot, WorldOptions(noise=noise, board=BoardFixture(board, link, held)))
-    planner = EmbeddedPlanner(robot)
-    guess = camera.pose.matrix @ WRONG
-    joints = []
-
-    def reach(pose):
-        try:
-            tip = pose if link else geometry.inverse(pose)
-            if link and not clears_table(tip @ hold, board):
-                return False
-            joints.append(planner.reach(arm.name, tip, arm.ready))
-        except PlanningFailed:
-            return False
-        return True
-
-    views = view_poses(camera, board, 48)
-    poses = reachable_poses(views, guess, hold, reach, count)
-    shots = []
-    for q in joints[-len(poses) :]:
-        world.set_arm(arm.name, q)
-        world.step(50)
-        view = world.render(camera_name)
-        q_measured = np.mean([world.joint_state(arm.name)[0] for _ in range(20)], axis=0)
-        tip = planner.fk(arm.name, q_measured)
-        shots.append(
-            Shot(view.color, view.depth, tip if link else geometry.inverse(tip), q_measured)
-        )
-    world.close()
-    session = Session(
-        robot=name,
-        camera=camera_name,
-        arm=arm.name,
-        board=board,
-        parent=camera.parent,
-        carrier=link or "world",
-        intrinsics=camera.intrinsics,
-        distortion=np.zeros(5),
-        shots=tuple(shots),
-    )
-    return session, camera.pose.matrix, guess
+    robot, camera = load_robot(CASES[kind][0]), CASES[kind][1]
+    true = robot.camera(camera).pose.matrix
+    guess = true @ WRONG
+    return simulated_session(robot, camera, BOARDS[kind], guess, noise=noise), true, guess
 
 
 @pytest.mark.parametrize("kind", CASES)
