@@ -58,7 +58,8 @@ def main() -> None:
             print(
                 f"{camera}, {'noise' if noise else 'no noise'}, {len(errors)} seeds: "
                 f"worst {worst[0]:.3f} mm, {worst[1]:.4f} deg; "
-                f"median {middle[0]:.3f} mm, {middle[1]:.4f} deg; pictures used {min(e[2] for e in errors)} to {int(worst[2])}",
+                f"median {middle[0]:.3f} mm, {middle[1]:.4f} deg; "
+                f"pictures used {min(e[2] for e in errors)} to {int(worst[2])}",
                 flush=True,
             )
 
