@@ -16,7 +16,7 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.perception.calibration_board import Board
 from selfgrasp_nodes.robots import CameraSpec
 
-_FILL = (0.42, 0.52, 0.65)  # shares of the picture's smaller side that the board's longer one takes
+_FILL = (0.42, 0.52, 0.65)  # shares of the picture's smaller side that the board takes
 _REACH = 0.45  # of the way from the picture's middle to where the board would touch the edge
 _TILT = np.radians(25.0)
 
