@@ -114,7 +114,7 @@ def test_images_decode_with_padded_rows(pixels, encoding):
     with pytest.raises(InvalidImage, match="cut short"):
         decode.image(message)
     message.encoding = "yuv422"
-    with pytest.raises(InvalidImage, match="valid: .*rgb8"):
+    with pytest.raises(InvalidImage, match=r"valid: .*rgb8"):
         decode.image(message)
 
 
