@@ -20,6 +20,9 @@ from selfgrasp_nodes.learning.metrics import Estimate
 NEAR_BEST = 0.005
 """Thresholds this close to the best balanced accuracy are averaged."""
 
+FOLDS = 5
+"""Of held-out episodes: each is judged with what was fitted on the others."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -93,6 +96,44 @@ def calibrate(
     return Calibration(fitted.scale, fitted.offset, threshold)
 
 
+def cross_fitted(
+    odds: np.ndarray,
+    success: np.ndarray,
+    episodes: np.ndarray,
+    random: np.ndarray | None = None,
+    folds: int = FOLDS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What :func:`calibrate` gives on tries that it was not fitted on.
+
+    The held-out episodes are dealt into folds; each fold's calibration and threshold
+    are fitted on the others, so that no try is judged by a number that it helped to choose.
+
+    Args:
+        odds: (N,) log-odds on held-out tries.
+        success: (N,) bool.
+        episodes: (N,) to which each try belongs; an episode stays in one fold.
+        random: See :func:`calibrate`.
+        folds: How many; no more than there are episodes.
+
+    Returns:
+        Probabilities (N,) and predictions (N,) bool.
+    """
+    names, inverse = np.unique(episodes, return_inverse=True)
+    # Dealt in an order that the names' spelling does not decide.
+    dealt = np.empty(len(names), int)
+    dealt[np.random.default_rng(0).permutation(len(names))] = np.arange(len(names)) % folds
+    fold = dealt[inverse]
+    probability, predicted = np.zeros(len(odds)), np.zeros(len(odds), bool)
+    for number in np.unique(fold):
+        mine, rest = fold == number, fold != number
+        if not rest.any():
+            rest = mine  # a single episode: nothing else to fit on
+        fitted = calibrate(odds[rest], success[rest], None if random is None else random[rest])
+        probability[mine] = fitted.probability(odds[mine])
+        predicted[mine] = probability[mine] >= fitted.threshold
+    return probability, predicted
+
+
 def best_threshold(probability: np.ndarray, success: np.ndarray) -> float:
     """Threshold of the best balanced accuracy, smoothed over those nearly as good."""
     clipped = np.clip(probability, 1e-6, 1 - 1e-6)
@@ -145,10 +186,16 @@ def by_episode(
 
 
 def report(
-    success: np.ndarray, probability: np.ndarray, threshold: float, episodes: np.ndarray
+    success: np.ndarray, probability: np.ndarray, predicted: np.ndarray, episodes: np.ndarray
 ) -> dict[str, object]:
-    """The measures of one classifier on one set of tries, for JSON."""
-    predicted = probability >= threshold
+    """The measures of one classifier on one set of tries, for JSON.
+
+    Args:
+        success: (N,) bool.
+        probability: (N,) of success.
+        predicted: (N,) bool.
+        episodes: (N,) to which each try belongs.
+    """
 
     def accuracy(index: np.ndarray) -> float:
         return balanced_accuracy(success[index], predicted[index])
@@ -159,5 +206,4 @@ def report(
         "balanced_accuracy": by_episode(accuracy, episodes).as_dict(),
         "roc_area": ranking(success, probability),
         "calibration_error": calibration_error(success, probability),
-        "threshold": float(threshold),
     }

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.learning.patch_batches import (
     Batch,
     epoch_order,
@@ -32,6 +33,7 @@ from selfgrasp_nodes.learning.patch_metrics import (
     balanced_accuracy,
     best_threshold,
     calibrate,
+    cross_fitted,
     ranking,
     report,
 )
@@ -68,7 +70,7 @@ class Trained:
     Attributes:
         members: Networks in evaluation mode.
         calibration: Of the mean of their log-odds.
-        metrics: On the held-out episodes.
+        metrics: On the held-out episodes, by ``patch_metrics.cross_fitted``.
         history: Of each member, by epoch.
     """
 
@@ -120,12 +122,12 @@ def train(
         members.append(network)
         histories.append(history)
     odds = judge_tries(members, validation, sizes)
-    calibration = calibrate(odds, validation.success, validation.stage == 0)
-    probability = calibration.probability(odds)
+    random = validation.stage == 0
+    calibration = calibrate(odds, validation.success, random)
+    # Reported by folds: nothing is judged by a number that was fitted on it.
+    probability, predicted = cross_fitted(odds, validation.success, validation.episode, random)
     metrics = {
-        "held_out": report(
-            validation.success, probability, calibration.threshold, validation.episode
-        ),
+        "held_out": report(validation.success, probability, predicted, validation.episode),
         "training_tries": len(training),
         "training_positives": int(training.success.sum()),
     }
@@ -164,10 +166,7 @@ def _train_member(
     if start is not None:
         network.load_state_dict(start[member % len(start)])
     elif config.imagenet:
-        from selfgrasp_nodes.policies.patch.alexnet import PaperNetwork, load_imagenet
-
-        assert isinstance(network, PaperNetwork), "ImageNet weights fit 'alexnet' alone"
-        load_imagenet(network, Path(config.imagenet))
+        _begin_from_imagenet(network, Path(config.imagenet))
     phase = config.base if start is None else config.stage
     state = TrainingState(
         network,
@@ -191,6 +190,24 @@ def _train_member(
             on_step(Step(member, epoch + 1, phase.epochs, 0.0, numbers))
     state.average.eval()
     return state.average, state.history
+
+
+def _begin_from_imagenet(network: PatchNetwork, path: Path) -> None:
+    """Put ImageNet weights into a network that has a place for them.
+
+    Raises:
+        InvalidConfig: If it has none.
+        StorageError: If the file cannot be read.
+    """
+    from selfgrasp_nodes.policies.patch.alexnet import PaperNetwork, load_imagenet
+    from selfgrasp_nodes.policies.patch.lite import LiteNetwork, load_lite
+
+    if isinstance(network, PaperNetwork):
+        load_imagenet(network, path)
+    elif isinstance(network, LiteNetwork):
+        load_lite(network, path)
+    else:
+        raise InvalidConfig("ImageNet weights fit networks 'alexnet' and 'lite' alone")
 
 
 def _epoch(
