@@ -5,6 +5,9 @@ tried in the same angle bin. Linear SVMs: 18 of them, one a bin. Both see what t
 networks see: the tries of the training set, with the rotation augmentation (each
 try is added to other bins, turned), colour and height. Parameters are chosen on
 held-out episodes, the same number of settings for each learner.
+
+HoG of both pictures has some thousand numbers; both learners get its
+:data:`COMPONENTS` principal components, with which 40,000 tries take minutes.
 """
 
 from __future__ import annotations
@@ -31,15 +34,56 @@ from selfgrasp_nodes.robots.patch import PatchGeometry
 PIXELS = 64
 """Rows and columns of a patch that HoG is computed on."""
 
+COPIES = 2
+"""Turned copies of each training try."""
+
+COMPONENTS = 256
+"""Principal components of HoG that the learners are shown."""
+
+FITTED_ON = 8000
+"""Training patches, at most, that the components are found on."""
+
 SETTINGS = 8
 """Settings of its parameters that each learner may try on the held-out episodes."""
+
+NEIGHBOURS = (1, 3, 5, 11, 21, 41, 81, 161)
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+"""Those settings."""
 
 SPAN = 0.04
 """Heights this far above and below the surface fill the range of the height picture [m]."""
 
+BLOCK = 500
+"""Patches that are cut at a time."""
 
-Prepared = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Features, bins and success of training tries, of :func:`turned_features`."""
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Training tries as the learners are shown them, and how others are shown alike.
+
+    Attributes:
+        shown: (M, K) float32 components of the tries and of turned copies of them.
+        bins: (M,) tried bin, turned along.
+        success: (M,) bool.
+        mean: (F,) of HoG.
+        spread: (F,) its standard deviation.
+        basis: (F, K) principal components, scaled so that a patch's have length 1 on average.
+        sizes: Of the crops.
+        about: For the results: how many features there were and are, and their variance.
+    """
+
+    shown: np.ndarray
+    bins: np.ndarray
+    success: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    basis: np.ndarray
+    sizes: PatchGeometry
+    about: dict[str, Any]
+
+    def features(self, tries: PatchTries) -> np.ndarray:
+        """(N, K) of other tries, as they were made."""
+        return _projected(tries, self.sizes, 0.0, self.mean, self.spread, self.basis)
 
 
 @dataclass
@@ -51,7 +95,7 @@ class Tuned:
         setting: Chosen on the held-out episodes.
         threshold: Of its score, likewise.
         validation: Balanced accuracy there.
-        score: Tries -> scores.
+        score: (features, bins) -> scores.
         tried: Every setting with its balanced accuracy.
     """
 
@@ -59,12 +103,29 @@ class Tuned:
     setting: dict[str, Any]
     threshold: float
     validation: float
-    score: Callable[[PatchTries], np.ndarray]
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray]
     tried: list[dict[str, Any]] = field(default_factory=list)
 
-    def predict(self, tries: PatchTries) -> np.ndarray:
-        """(N,) bool."""
-        return self.score(tries) >= self.threshold
+    def predict(self, features: np.ndarray, tries: PatchTries) -> np.ndarray:
+        """(N,) bool.
+
+        Args:
+            features: (N, K) of :meth:`Prepared.features`.
+            tries: Those that they are of.
+        """
+        return self.score(features, angle_bin(tries.angle)) >= self.threshold
+
+
+def describe() -> dict[str, Any]:
+    """What the baselines are, for the results."""
+    return {
+        "pixels": PIXELS,
+        "copies": COPIES,
+        "components": COMPONENTS,
+        "fitted on": FITTED_ON,
+        "neighbours": NEIGHBOURS[:SETTINGS],
+        "penalties": PENALTIES[:SETTINGS],
+    }
 
 
 def hog_features(
@@ -115,53 +176,103 @@ def hog_features(
     return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
 
-def turned_features(
-    tries: PatchTries, sizes: PatchGeometry, copies: int = 3, seed: int = 0, depth: bool = True
+def prepare(
+    tries: PatchTries, sizes: PatchGeometry, copies: int = COPIES, seed: int = 0
 ) -> Prepared:
-    """Features of the tries and of turned copies of them, the tried angle turned along.
+    """HoG of the tries and of turned copies of them, the tried angle turned along.
 
-    Returns:
-        Features (M, F), bins (M,), success (M,); M = N (1 + copies).
+    Args:
+        tries: N to train on.
+        sizes: Of the crops.
+        copies: Turned ones of each.
+        seed: Of the turns, and of the tries that the components are found on.
     """
     rng = np.random.default_rng(seed)
-    features, bins = [hog_features(tries, sizes, 0.0, depth)], [angle_bin(tries.angle)]
-    for _ in range(copies):
-        turn = rng.integers(1, ANGLES, len(tries)) * STEP
-        features.append(hog_features(tries, sizes, turn, depth))
-        bins.append(angle_bin(tries.angle - turn))
-    return np.concatenate(features), np.concatenate(bins), np.tile(tries.success, 1 + copies)
+    some = np.sort(rng.permutation(len(tries))[:FITTED_ON])
+    turn = rng.uniform(0, 2 * np.pi, len(some))
+    hog = hog_features(tries.take(some), sizes, turn)
+    mean, spread = hog.mean(0), hog.std(0) + np.float32(1e-3)
+    basis, share = _components((hog - mean) / spread)
+    turns = [np.zeros(len(tries), int)]
+    turns += [rng.integers(1, ANGLES, len(tries)) for _ in range(copies)]
+    shown = [_projected(tries, sizes, t * STEP, mean, spread, basis) for t in turns]
+    return Prepared(
+        np.concatenate(shown),
+        np.concatenate([angle_bin(tries.angle - t * STEP) for t in turns]),
+        np.tile(tries.success, 1 + copies),
+        mean,
+        spread,
+        basis,
+        sizes,
+        {"of HoG": len(mean), "components": basis.shape[1], "variance kept": share},
+    )
+
+
+def _components(rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """Basis (F, K) of the largest variance, and the share of variance that it keeps."""
+    from scipy import linalg
+
+    size = rows.shape[1]
+    count = min(COMPONENTS, size, max(1, len(rows) - 1))
+    covariance = rows.T @ rows / len(rows)
+    values, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
+    kept = float(values.sum())
+    basis = vectors[:, ::-1] / np.sqrt(kept)
+    return np.ascontiguousarray(basis, np.float32), kept / float(np.trace(covariance))
+
+
+def _projected(
+    tries: PatchTries,
+    sizes: PatchGeometry,
+    turned: np.ndarray | float,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    basis: np.ndarray,
+) -> np.ndarray:
+    """(N, K) components of HoG, a block at a time: all of HoG would not fit in memory."""
+    turned = np.broadcast_to(np.asarray(turned, float), (len(tries),))
+    out = np.empty((len(tries), basis.shape[1]), np.float32)
+    for first in range(0, len(tries), BLOCK):
+        part = np.arange(first, min(first + BLOCK, len(tries)))
+        hog = hog_features(tries.take(part), sizes, turned[part])
+        out[part] = ((hog - mean) / spread) @ basis
+    return out
 
 
 def tune_neighbours(
     training: Prepared,
+    features: np.ndarray,
     validation: PatchTries,
-    sizes: PatchGeometry,
-    ks: Sequence[int] = (1, 3, 5, 11, 21, 41, 81, 161),
+    ks: Sequence[int] = NEIGHBOURS,
 ) -> Tuned:
     """The k nearest neighbours among the training patches of the same bin.
 
     The score is the neighbours' share of successes, those weighted so that both
     outcomes are as frequent.
+
+    Args:
+        training: To compare with.
+        features: (N, K) of the held-out tries.
+        validation: The held-out tries.
+        ks: Numbers of neighbours to choose from.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    features, bins, success = training
-    prior = max(float(success.mean()), 1e-6)
+    prior = max(float(training.success.mean()), 1e-6)
     indices = {}
     for index in range(ANGLES):
-        mine = np.flatnonzero(bins == index)
+        mine = np.flatnonzero(training.bins == index)
         if len(mine):
-            indices[index] = (NearestNeighbors().fit(features[mine]), success[mine])
+            search = NearestNeighbors(algorithm="brute").fit(training.shown[mine])
+            indices[index] = (search, training.success[mine])
 
-    def neighbours(tries: PatchTries) -> list[np.ndarray]:
+    def neighbours(given: np.ndarray, asked: np.ndarray) -> list[np.ndarray]:
         """For each try, the success of its nearest ones, nearest first."""
-        given = hog_features(tries, sizes)
-        found: list[np.ndarray] = [np.zeros(0)] * len(tries)
-        asked = angle_bin(tries.angle)
-        for index, (tree, outcome) in indices.items():
+        found: list[np.ndarray] = [np.zeros(0)] * len(given)
+        for index, (search, outcome) in indices.items():
             mine = np.flatnonzero(asked == index)
             if len(mine):
-                near = tree.kneighbors(given[mine], min(max(ks), len(outcome)), False)
+                near = search.kneighbors(given[mine], min(max(ks), len(outcome)), False)
                 for i, row in zip(mine, near, strict=True):
                     found[i] = outcome[row]
         return found
@@ -171,7 +282,7 @@ def tune_neighbours(
         positive, negative = share / prior, (1 - share) / (1 - prior)
         return positive / (positive + negative)
 
-    held = neighbours(validation)
+    held = neighbours(features, angle_bin(validation.angle))
     tried: list[dict[str, Any]] = [
         {"k": k, **_judged(scores(held, k), validation.success)} for k in ks[:SETTINGS]
     ]
@@ -181,30 +292,31 @@ def tune_neighbours(
         {"k": best["k"]},
         best["threshold"],
         best["balanced_accuracy"],
-        lambda tries: scores(neighbours(tries), int(best["k"])),
+        lambda given, asked: scores(neighbours(given, asked), int(best["k"])),
         tried,
     )
 
 
 def tune_svms(
     training: Prepared,
+    features: np.ndarray,
     validation: PatchTries,
-    sizes: PatchGeometry,
     seed: int = 0,
-    penalties: Sequence[float] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0),
+    penalties: Sequence[float] = PENALTIES,
 ) -> Tuned:
-    """18 linear SVMs, one for each bin, with balanced classes."""
+    """18 linear SVMs, one for each bin, with balanced classes; arguments as above."""
     from sklearn.svm import LinearSVC
 
-    features, bins, success = training
-    mean, spread = features.mean(0), features.std(0) + 1e-3
-    held, asked = (hog_features(validation, sizes) - mean) / spread, angle_bin(validation.angle)
+    asked = angle_bin(validation.angle)
+    # Components of length 1 in all: multiplied by their root number, each is of order 1.
+    scale = np.float32(np.sqrt(training.shown.shape[1]))
     tried, fitted = [], []
     for penalty in penalties[:SETTINGS]:
         machines: dict[int, Any] = {}
         for index in range(ANGLES):
-            mine = bins == index
-            if success[mine].any() and not success[mine].all():
+            mine = training.bins == index
+            success = training.success[mine]
+            if success.any() and not success.all():
                 machine = LinearSVC(
                     C=penalty,
                     class_weight="balanced",
@@ -212,23 +324,18 @@ def tune_svms(
                     tol=1e-3,
                     random_state=seed,
                 )
-                machines[index] = machine.fit((features[mine] - mean) / spread, success[mine])
-        scores = _decisions(machines, held, asked)
+                machines[index] = machine.fit(training.shown[mine] * scale, success)
+        scores = _decisions(machines, features * scale, asked)
         tried.append({"C": penalty, **_judged(scores, validation.success)})
         fitted.append(machines)
     best = int(np.argmax([entry["balanced_accuracy"] for entry in tried]))
-
-    def score(tries: PatchTries) -> np.ndarray:
-        given = (hog_features(tries, sizes) - mean) / spread
-        return _decisions(fitted[best], given, angle_bin(tries.angle))
-
     chosen = tried[best]
     return Tuned(
         "linear SVMs on HoG",
         {"C": chosen["C"]},
         chosen["threshold"],
         chosen["balanced_accuracy"],
-        score,
+        lambda given, bins: _decisions(fitted[best], given * scale, bins),
         tried,
     )
 

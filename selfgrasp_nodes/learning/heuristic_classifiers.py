@@ -45,6 +45,11 @@ class Moments:
     found: np.ndarray
 
 
+def describe() -> dict[str, object]:
+    """What the heuristics choose from, for the results."""
+    return {"below": BELOW, "thresholds": THRESHOLDS.tolist(), "limits": LIMITS.tolist()}
+
+
 def moments(tries: PatchTries, sizes: PatchGeometry) -> Moments:
     """Segment each patch by height and take the moments of what lies at its centre."""
     crops = np.asarray(tries.crops)

@@ -40,21 +40,29 @@ def test_classical_learners_learn_bars(learner: str) -> None:
     from selfgrasp_nodes.learning import classical
 
     training, validation, novel = bars(240, seed=1), bars(80, seed=2), bars(120, seed=3)
-    prepared = classical.turned_features(training, SIZES, copies=2)
-    tuned = getattr(classical, learner)(prepared, validation, SIZES)
+    prepared = classical.prepare(training, SIZES)
+    held = prepared.features(validation)
+    tuned = getattr(classical, learner)(prepared, held, validation)
     assert len(tuned.tried) == classical.SETTINGS
     assert tuned.validation == max(entry["balanced_accuracy"] for entry in tuned.tried)
-    accuracy = balanced_accuracy(novel.success, tuned.predict(novel))
+    predicted = tuned.predict(prepared.features(novel), novel)
+    accuracy = balanced_accuracy(novel.success, predicted)
     assert accuracy > 0.6, accuracy
 
 
 def test_features_turn_with_the_patch() -> None:
     pytest.importorskip("skimage")
-    from selfgrasp_nodes.learning.classical import hog_features, turned_features
+    from selfgrasp_nodes.learning.classical import hog_features, prepare
+    from selfgrasp_nodes.policies.patch.encoding import STEP, angle_bin
 
-    tries = bars(6)
+    tries = bars(30)
+    prepared = prepare(tries, SIZES, copies=2, seed=0)
+    assert len(prepared.shown) == len(prepared.bins) == len(prepared.success) == 90
+    assert np.allclose(prepared.shown[:30], prepared.features(tries), atol=1e-5)
+    # A copy is the patch that is cut at the angle that its bin was turned by.
+    turn = (angle_bin(tries.angle) - prepared.bins[30:60]) % 18 * STEP
+    hog = (hog_features(tries, SIZES, turn) - prepared.mean) / prepared.spread
+    assert np.allclose(hog @ prepared.basis, prepared.shown[30:60], atol=1e-4)
     plain = hog_features(tries, SIZES)
-    features, bins, success = turned_features(tries, SIZES, 2, seed=0)
-    assert features.shape == (18, plain.shape[1]) and bins.shape == success.shape == (18,)
-    assert np.array_equal(features[:6], plain)
+    assert prepared.about["of HoG"] == plain.shape[1] > prepared.about["components"]
     assert hog_features(tries, SIZES, depth=False).shape[1] * 2 == plain.shape[1]
