@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from selfgrasp_nodes import bringup
     from selfgrasp_nodes.cli.domain import free_domain
     from selfgrasp_nodes.errors import InvalidConfig
-    from selfgrasp_nodes.policies.registry import check_name
+    from selfgrasp_nodes.policies.registry import check_ready, make_policy
     from selfgrasp_nodes.robots import load_robot
 
     if not 1 <= args.objects <= 100 or args.seed < 0:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         )
     console = Console()
     robot = load_robot(args.robot)
-    check_name(args.policy)
+    check_ready(make_policy(args.policy, robot))
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = args.out or Path("out") / f"demo-{robot.name}-{args.seed}-{stamp}"
     given = {

@@ -105,6 +105,9 @@ class PolicyBase(Generic[ParamsT]):
         """No further view is wanted."""
         return None
 
+    def check(self) -> None:
+        """Refuse at once what :meth:`propose` would refuse whatever it is shown; see there."""
+
     def heightmap(self, observation: Observation) -> Heightmap:
         """The observation's heightmap, checked.
 

@@ -272,7 +272,8 @@ def _tensors(data: bytes, path: Path) -> dict[str, torch.Tensor]:
         from safetensors.torch import load
     except ImportError as error:
         raise MissingDependency(
-            "checkpoints need torch and safetensors: install requirements-learning.txt"
+            "checkpoints need torch and safetensors: run 'make setup-learning', or pip install -r "
+            "requirements-learning.txt"
         ) from error
     try:
         return load(data)

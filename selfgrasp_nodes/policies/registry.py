@@ -112,6 +112,16 @@ def make_policy(
     return policy(robot, checked, arm)  # type: ignore[return-value]
 
 
+def check_ready(policy: Policy) -> None:
+    """Refuse at once a policy that lacks what it needs, such as a checkpoint.
+
+    Raises:
+        SelfGraspError: With what is missing and how to get it.
+    """
+    if isinstance(policy, PolicyBase):
+        policy.check()
+
+
 def file_content(config: str | Path | None = None) -> dict[str, Any]:
     """All that a parameter file says, for the record of what a run was made with.
 

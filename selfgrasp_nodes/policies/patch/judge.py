@@ -107,7 +107,8 @@ def load_judge(path: str | Path, gripper: GripperSpec | None = None, digest: str
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
-            "policy 'patch' needs torch: pip install -r requirements-learning.txt"
+            "policy 'patch' needs torch: run 'make setup-learning', or pip install -r "
+            "requirements-learning.txt"
         ) from error
     checkpoint = load_checkpoint(path, digest=digest, policy=POLICY, gripper=gripper)
     card = checkpoint.card

@@ -116,6 +116,16 @@ class PatchPolicy(RandomRoi):
         self._judge = judge
         return self._judge.card.as_yaml()
 
+    def check(self) -> None:
+        """See :meth:`PolicyBase.check`: there must be a checkpoint, and torch to read it.
+
+        Raises:
+            NotReady: If there is no checkpoint.
+            MissingDependency: If torch is not installed.
+            SelfGraspError: As :meth:`load_checkpoint`.
+        """
+        _ = self.judge
+
     @property
     def judge(self) -> Judge:
         """The checkpoint in place; that of ``models/`` where none was named.
