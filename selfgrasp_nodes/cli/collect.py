@@ -155,7 +155,7 @@ class _Display:
         if now.rate:
             left = max(now.wanted - now.labelled, 0) / now.rate
             share = 100 * now.positives / max(now.labelled, 1)
-            note = f"{now.rate:.1f}/s, {_clock(left)} left, {share:.1f} % positive"
+            note = f"{now.rate:.1f}/s, {clock(left)} left, {share:.1f} % positive"
         self._progress.update(self._task, completed=min(now.labelled, now.wanted), note=note)
 
     def __enter__(self) -> _Display:
@@ -166,7 +166,8 @@ class _Display:
         self._progress.__exit__(*exception)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -111,7 +111,8 @@ def require_torch() -> None:
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
         raise MissingDependency(
-            f"training needs {' and '.join(missing)}: pip install -r requirements-learning.txt"
+            f"training needs {' and '.join(missing)}: run 'make setup-learning', or pip install "
+            "-r requirements-learning.txt"
         )
 
 
@@ -151,6 +152,8 @@ class Display:
         )
         self._tasks: dict[str, Any] = {}
         self._title = ""
+        self._whole: Any = None
+        self._told = 0
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -185,6 +188,18 @@ class Display:
         """A collection's progress."""
         note = f"{progress.positives} positive, {progress.rate:.1f} a second"
         self._show("collect", progress.labelled, progress.wanted, note)
+
+    def whole(self, share: float, left: float) -> None:
+        """The whole curriculum, above its steps."""
+        from selfgrasp_nodes.cli.collect import clock
+
+        if self._whole is None:
+            self._whole = self._progress.add_task("whole curriculum", total=1.0, note="")
+        self._progress.update(self._whole, completed=share, note=f"about {clock(left)} left")
+        # Where no bar can be drawn, a line now and then says the same.
+        if not self._console.is_terminal and int(share * 20) > self._told:
+            self._told = int(share * 20)
+            self.line(f"{100 * share:.0f} % of the whole, about {clock(left)} left")
 
     def _show(self, name: str, done: float, total: float, note: str) -> None:
         name = self._title + name

@@ -21,6 +21,7 @@ from pydantic import Field
 from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.learning.collect import Progress, collect
 from selfgrasp_nodes.learning.collect_config import CollectConfig
+from selfgrasp_nodes.learning.outlook import Outlook, Work
 from selfgrasp_nodes.learning.patch_config import PatchTraining, checked, load_training
 from selfgrasp_nodes.learning.patch_job import PatchJob, run_job
 from selfgrasp_nodes.learning.patch_train import Step
@@ -91,6 +92,9 @@ class Reporter(Protocol):
     def collected(self, progress: Progress) -> None:
         """A collection's progress."""
 
+    def whole(self, share: float, left: float) -> None:
+        """The whole curriculum's: share that is done, and seconds left."""
+
 
 def load_curriculum(path: Path, **overrides: Any) -> Curriculum:
     """Read a curriculum's file.
@@ -124,13 +128,14 @@ def run_curriculum(curriculum: Curriculum, out: Path, reporter: Reporter) -> lis
     """
     out.mkdir(parents=True, exist_ok=True)
     config = curriculum.settings()
+    steps = _Steps(curriculum, reporter)
     if curriculum.test is not None:
-        _collect(curriculum, curriculum.test, 0, out / "test.store", None, reporter, "test set")
+        _collect(curriculum, curriculum.test, 0, out / "test.store", None, steps, "test set")
     cards: list[Card] = []
     before: Path | None = None
     for number, stage in enumerate(curriculum.stages):
         store = out / "train.store"
-        _collect(curriculum, stage, number, store, before, reporter, f"stage {number}")
+        _collect(curriculum, stage, number, store, before, steps, f"stage {number}")
         folder = out / f"stage{number}"
         job = PatchJob(
             store,
@@ -140,9 +145,62 @@ def run_curriculum(curriculum: Curriculum, out: Path, reporter: Reporter) -> lis
             start=before,
             cache=out / "cache",
         )
-        cards.append(_train(job, number, reporter))
+        cards.append(_train(job, number, steps))
         before = folder / f"{job.name}.safetensors"
     return cards
+
+
+def outlook(curriculum: Curriculum) -> Outlook:
+    """All the work of a curriculum, none of it done."""
+    config = curriculum.settings()
+    works = []
+    if curriculum.test is not None:
+        works.append(Work("test set: collect", "random", curriculum.test.tries))
+    shown = 0
+    for number, stage in enumerate(curriculum.stages):
+        kind = "staged" if number else "random"
+        works.append(Work(f"stage {number}: collect", kind, stage.tries))
+        works.append(Work(f"stage {number}: read", "read", stage.tries))
+        shown += stage.tries * (config.new_weight if number else 1)
+        epochs = (config.stage if number else config.base).epochs
+        amount = shown * (1 - config.validation) * epochs * config.members
+        works.append(Work(f"stage {number}: train", "shown", amount))
+    return Outlook(works)
+
+
+class _Steps:
+    """Hands a step's progress on, and the whole's with it."""
+
+    def __init__(self, curriculum: Curriculum, reporter: Reporter):
+        self.reporter = reporter
+        self._whole, self._title = outlook(curriculum), ""
+        self._members = curriculum.settings().members
+
+    def title(self, text: str) -> None:
+        self._title = text
+        self.reporter.title(text)
+
+    def step(self, now: Step) -> None:
+        self.reporter.step(now)
+        share = (now.epoch + now.done) / now.epochs
+        self._reached("train", (now.member + share) / self._members)
+
+    def decoded(self, done: int, total: int) -> None:
+        self.reporter.decoded(done, total)
+        self._reached("read", done / max(total, 1))
+
+    def collected(self, progress: Progress) -> None:
+        self.reporter.collected(progress)
+        self._reached("collect", progress.labelled / progress.wanted)
+
+    def ended(self, what: str, title: str = "") -> None:
+        """A step has ended; of the current title where none is given."""
+        self._whole.finished(f"{title or self._title}: {what}")
+        self.reporter.whole(self._whole.share, self._whole.left)
+
+    def _reached(self, what: str, share: float) -> None:
+        self._whole.reached(f"{self._title}: {what}", share)
+        self.reporter.whole(self._whole.share, self._whole.left)
 
 
 def _collect(
@@ -151,7 +209,7 @@ def _collect(
     number: int,
     store: Path,
     checkpoint: Path | None,
-    reporter: Reporter,
+    steps: _Steps,
     title: str,
 ) -> None:
     parameters = dict(stage.parameters)
@@ -174,13 +232,16 @@ def _collect(
         parameters=parameters,
         sets=Path(curriculum.folder) / curriculum.sets if curriculum.sets else None,
     )
-    reporter.title(title)
-    done = collect(config, store, stage.tries, curriculum.workers, on_progress=reporter.collected)
+    steps.title(title)
+    done = collect(config, store, stage.tries, curriculum.workers, on_progress=steps.collected)
+    steps.ended("collect")
     share = 100 * done.positives / max(done.labelled, 1)
-    reporter.line(f"{title}: {done.labelled} tries, {done.positives} positive ({share:.1f} %)")
+    steps.reporter.line(
+        f"{title}: {done.labelled} tries, {done.positives} positive ({share:.1f} %)"
+    )
 
 
-def _train(job: PatchJob, number: int, reporter: Reporter) -> Card:
+def _train(job: PatchJob, number: int, steps: _Steps) -> Card:
     """Train a stage, unless its checkpoint is there."""
     note = job.out / "done.json"
     card_file = job.out / f"{job.name}.yaml"
@@ -191,9 +252,11 @@ def _train(job: PatchJob, number: int, reporter: Reporter) -> Card:
     if note.is_file() and card_file.is_file() and json.loads(note.read_text()) == identity:
         card = read_card(card_file)
     else:
-        reporter.title(f"stage {number}")
-        card = run_job(job, reporter.step, reporter.decoded)
+        steps.title(f"stage {number}")
+        card = run_job(job, steps.step, steps.decoded)
         note.write_text(json.dumps(identity))
+    for what in ("read", "train"):
+        steps.ended(what, f"stage {number}")
     held = card.metrics["held_out"]["balanced_accuracy"]["value"]
-    reporter.line(f"stage {number}: balanced accuracy {held:.3f} on held-out episodes")
+    steps.reporter.line(f"stage {number}: balanced accuracy {held:.3f} on held-out episodes")
     return card
