@@ -56,7 +56,7 @@ class PatchTraining(Spec):
     Attributes:
         network: ``name``, and the parameters that build it.
         crop_pixels: Rows and columns to which crops are shrunk; divides 192.
-        imagenet: File with ImageNet weights for ``alexnet``; none where empty.
+        imagenet: File with ImageNet weights for ``alexnet`` or ``lite``; none where empty.
         base: Training from scratch (iteration 0 of the paper).
         stage: Fine-tuning with the data of a further stage.
         batch: Tries a step.

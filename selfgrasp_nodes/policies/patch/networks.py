@@ -175,6 +175,12 @@ def _alexnet(**parameters: Any) -> PatchNetwork:
     return PaperNetwork(**parameters)
 
 
+def _lite(**parameters: Any) -> PatchNetwork:
+    from selfgrasp_nodes.policies.patch.lite import LiteNetwork
+
+    return LiteNetwork(**parameters)
+
+
 def _polar(**parameters: Any) -> PatchNetwork:
     from selfgrasp_nodes.policies.patch.polar import PolarNetwork
 
@@ -189,6 +195,7 @@ def _window(**parameters: Any) -> PatchNetwork:
 
 NETWORKS: dict[str, Callable[..., PatchNetwork]] = {
     "alexnet": _alexnet,
+    "lite": _lite,
     "polar": _polar,
     "window": _window,
     "plain": PlainNetwork,
