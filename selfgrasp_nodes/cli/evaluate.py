@@ -58,11 +58,26 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         choices=["pinto"],
         help="measure the tables of a paper instead: on the folder of a curriculum",
     )
-    parser.add_argument("--data", type=Path, help="folder that a curriculum made (--protocol)")
-    parser.add_argument("--curriculum", type=Path, help="YAML that it was made with (--protocol)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        help="folder that a curriculum made; may be given once for each robot (--protocol)",
+    )
+    parser.add_argument(
+        "--curriculum",
+        type=Path,
+        action="append",
+        help="YAML that it was made with, as often as --data (--protocol)",
+    )
     parser.add_argument("--out", type=Path, help="folder for tables and plots (--protocol)")
     parser.add_argument(
         "--parts", default="", help="only these, e.g. 'table1,table2' (--protocol)"
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="a tenth of the tries on the robot and of the ceiling (--protocol)",
     )
     parser.add_argument("--checkpoint", help="card or weights of a learnt policy")
     parser.add_argument(
@@ -87,34 +102,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _protocol(args: argparse.Namespace) -> int:
-    """The tables of Pinto and Gupta (2016)."""
+    """The tables of Pinto and Gupta (2016), of each folder that is given."""
     from rich.console import Console
-    from rich.table import Table
 
+    from selfgrasp_nodes.cli.pinto import run_pinto
     from selfgrasp_nodes.cli.train import require_torch
     from selfgrasp_nodes.errors import InvalidConfig
-    from selfgrasp_nodes.learning.curriculum import load_curriculum
-    from selfgrasp_nodes.learning.pinto import PARTS, Pinto
-    from selfgrasp_nodes.learning.pinto_report import markdown, plot_figure8, tables
 
     require_torch()
-    if not args.data or not args.curriculum:
-        raise InvalidConfig("--protocol pinto needs --data DIR and --curriculum FILE")
-    console = Console()
-    out = args.out or args.data / "pinto"
-    curriculum = load_curriculum(args.curriculum)
-    parts = tuple(part.strip() for part in args.parts.split(",") if part.strip()) or PARTS
-    results = Pinto(curriculum, args.data, out, console.print).run(parts)
-    for title, headings, rows in tables(results):
-        table = Table(*headings, title=title)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    about = f"Robot {curriculum.robot}; {args.curriculum.name}."
-    (out / "tables.md").write_text(markdown(results, about))
-    if "figure8" in results:
-        plot_figure8(results["figure8"], out / "figure8.png")
-    console.print(f"written to {out}")
+    if not args.data or len(args.data) != len(args.curriculum or ()):
+        raise InvalidConfig(
+            "--protocol pinto needs --data DIR and --curriculum FILE; for several robots, each "
+            "as often as there are robots, in the same order"
+        )
+    run_pinto(args, Console())
     return 0
 
 

@@ -3,81 +3,71 @@
 Every learner sees the same tries: stage 0 of the training store, with the same
 episodes held out to choose parameters and thresholds. The test set is random tries
 on novel objects, which nothing is chosen on, save by the *optimistic* heuristic, as
-in the paper. Accuracies are balanced, with intervals over episodes. Each part is
-written to its own file as soon as it is known, and not measured again.
+in the paper. Accuracies are balanced, with intervals over episodes.
+
+A part is made of rows. Each is kept in a file with what it depends on (tries,
+settings, checkpoints' digests), and measured again only when that changes. Rows that
+train run beside each other, one thread each.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from selfgrasp_nodes.errors import StorageError, UnknownName
-from selfgrasp_nodes.learning import classical
-from selfgrasp_nodes.learning import heuristic_classifiers as heuristic
+from selfgrasp_nodes.errors import UnknownName
+from selfgrasp_nodes.learning import pretraining
+from selfgrasp_nodes.learning.ceiling import measure as measure_ceiling
+from selfgrasp_nodes.learning.collect_config import CollectConfig, run_meta
 from selfgrasp_nodes.learning.curriculum import Curriculum
-from selfgrasp_nodes.learning.metrics import proportion
-from selfgrasp_nodes.learning.patch_config import PatchTraining
-from selfgrasp_nodes.learning.patch_data import PatchTries, held_out, load_tries
-from selfgrasp_nodes.learning.patch_metrics import (
-    Calibration,
-    balanced_accuracy,
-    by_episode,
-    ranking,
+from selfgrasp_nodes.learning.pinto_robot import RobotTest, run_test
+from selfgrasp_nodes.learning.pinto_rows import ABLATIONS, FRACTIONS, Learned
+from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
+from selfgrasp_nodes.policies.patch.judge import POLICY
+from selfgrasp_nodes.policies.registry import ORACLE
+
+PARTS = (
+    "table1",
+    "ceiling",
+    "table2",
+    "figure8",
+    "stages",
+    "ablations",
+    "pretraining",
+    "isolation",
+    "clutter",
 )
-from selfgrasp_nodes.learning.patch_train import judge_tries, train
-from selfgrasp_nodes.policies.checkpoints import load_checkpoint, write_whole
-from selfgrasp_nodes.policies.patch.judge import build_members
-from selfgrasp_nodes.robots.patch import PatchGeometry
-from selfgrasp_nodes.trials.store import TrialStore
 
-PARTS = ("table1", "table2", "figure8", "ablations")
-
-PAPER: dict[str, Any] = {
-    "table1": {
-        "random": {"tries": 40287, "positives": 3245},
-        "staged": {"tries": 7307, "positives": 2807},
-        "test": {"tries": 2973, "positives": 214},
-    },
-    "table2": {
-        "smallest eigenvalue": 0.534,
-        "eigenvalue limit": 0.599,
-        "optimistic parameters": 0.621,
-        "kNN on HoG": 0.694,
-        "linear SVMs on HoG": 0.733,
-        "network": 0.769,
-        "network with stages": 0.795,
-    },
-    "figure8": {
-        "novel": {"5000": 0.508, "10000": 0.578, "20000": 0.756, "40000": 0.769},
-        "seen": {"5000": 0.794, "10000": 0.872, "20000": 0.927, "40000": 0.957},
-    },
-    "ablations": {"stage 1": 0.793, "stage 3": 0.795, "without aggregation": 0.723},
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "network": (POLICY, {}),
+    "network, not re-ranked": (POLICY, {"rerank": 0}),
+    "random": ("random-roi", {}),
+    "oracle": (ORACLE, {}),
 }
-"""The paper's own figures."""
+"""Policies of the robot tests, with their parameters; the oracle reads simulator truth."""
 
-SEEN_SHARE = 0.1
-"""Of stage 0's episodes, kept from every training of figure 8: seen objects, other clutters."""
 
-FRACTIONS = (0.125, 0.25, 0.5, 1.0)
-"""Of stage 0's tries, for figure 8: 5K, 10K, 20K and 40K at full size."""
+@dataclass(frozen=True)
+class Amounts:
+    """How much the parts that simulate do.
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "depth without colour": {"network": {"name": "polar", "channels": "depth"}},
-    "colour without depth": {"network": {"name": "polar", "channels": "rgb"}},
-    "no angle symmetry": {"network": {"name": "plain"}},
-    "no angle symmetry, soft angles": {"network": {"name": "plain"}, "soft_angle": 0.17},
-    "outcomes not balanced": {"balance": 0.0},
-    "no running mean of weights": {"average": 0.0},
-    "three networks": {"members": 3},
-}
-"""What differs from the default training."""
+    Attributes:
+        isolation: Tries on single objects, of each set.
+        clutters: To be cleared.
+        ceiling: Tries that are repeated.
+        repeats: How often each.
+        seed: Of the scenes of the robot tests.
+    """
+
+    isolation: int = 150
+    clutters: int = 10
+    ceiling: int = 300
+    repeats: int = 5
+    seed: int = 101
 
 
 @dataclass
@@ -88,17 +78,23 @@ class Pinto:
         curriculum: That made the folder.
         folder: With ``train.store``, ``test.store`` and ``stageK``.
         out: Where results go.
+        workers: Processes.
+        amounts: Of simulation.
         say: Called with a sentence now and then.
     """
 
     curriculum: Curriculum
     folder: Path
     out: Path
+    workers: int = 2
+    amounts: Amounts = field(default_factory=Amounts)
     say: Callable[[str], None] = print
-    _loaded: dict[str, Any] = field(default_factory=dict)
 
     def run(self, parts: tuple[str, ...] = PARTS) -> dict[str, Any]:
-        """Measure the parts that are not there yet.
+        """Measure what is not there yet.
+
+        Returns:
+            By part, by row.
 
         Raises:
             UnknownName: If there is no such part.
@@ -107,196 +103,160 @@ class Pinto:
         for part in parts:
             if part not in PARTS:
                 raise UnknownName("part of protocol 'pinto'", part, PARTS)
-        self.out.mkdir(parents=True, exist_ok=True)
-        return {part: self._once(part, getattr(self, part)) for part in parts}
-
-    def table1(self) -> dict[str, Any]:
-        """Tries and positives of random trials, stages and test set."""
-        train_tries, test = self._training(None), self._test()
-        rows = {
-            "random": train_tries.success[train_tries.stage == 0],
-            "staged": train_tries.success[train_tries.stage > 0],
-            "test": test.success,
-        }
-        return {
-            name: {
-                "tries": len(success),
-                "positives": int(success.sum()),
-                "rate": proportion(int(success.sum()), len(success)).as_dict(),
-            }
-            for name, success in rows.items()
-        }
-
-    def table2(self) -> dict[str, Any]:
-        """Balanced accuracy of every method on novel objects."""
-        config = self.curriculum.settings()
-        tries, test, sizes = self._training((0,)), self._test(), self._sizes()
-        held = held_out(tries.episode, config.validation)
-        training = tries.take(np.flatnonzero(~held))
-        validation = tries.take(np.flatnonzero(held))
-        rows: dict[str, Any] = {}
-
-        def add(name: str, predicted: np.ndarray, **more: Any) -> None:
-            rows[name] = {**self._accuracy(test, predicted), **more}
-            self.say(f"{name}: {rows[name]['balanced_accuracy']['value']:.3f}")
-
-        shape, before = heuristic.moments(test, sizes), heuristic.moments(training, sizes)
-        threshold = heuristic.tune_threshold(before, training.success)
-        add("smallest eigenvalue", heuristic.predict(shape, threshold), threshold=threshold)
-        opening = self._smallest_opening()
-        threshold = heuristic.tune_threshold(before, training.success, opening)
-        add(
-            "eigenvalue limit",
-            heuristic.predict(shape, threshold, opening),
-            threshold=threshold,
-            limit=opening,
-        )
-        threshold, limit, _ = heuristic.tune(shape, test.success)
-        add(
-            "optimistic parameters",
-            heuristic.predict(shape, threshold, limit),
-            threshold=threshold,
-            limit=limit,
-        )
-        prepared = classical.turned_features(training, sizes, seed=config.seed)
-        for tune in (classical.tune_neighbours, classical.tune_svms):
-            tuned = tune(prepared, validation, sizes)
-            add(
-                tuned.name,
-                tuned.predict(test),
-                setting=tuned.setting,
-                validation=tuned.validation,
-                tried=tuned.tried,
+        if "pretraining" in parts and not pretraining.weights_file().is_file():
+            self.say(
+                f"pretraining is left out: there is no {pretraining.weights_file()}; 'python "
+                "tools/imagenet_weights.py' makes it"
             )
-        stages = len(self.curriculum.stages)
-        for name, stage in (("network", 0), ("network with stages", stages - 1)):
-            if stage or name == "network":
-                rows[name] = self._checkpoint(stage)
-        return rows
-
-    def figure8(self) -> dict[str, Any]:
-        """Accuracy on novel and seen objects against the number of tries."""
-        config = self.curriculum.settings()
-        tries, test = self._training((0,)), self._test()
-        seen = held_out(tries.episode, SEEN_SHARE, salt="seen")
-        known = tries.take(np.flatnonzero(seen))
-        rest = np.flatnonzero(~seen)
-        result: dict[str, Any] = {}
-        for fraction in FRACTIONS:
-            count = round(fraction * len(rest))
-            part = tries.take(rest[:count])
-            rows = self._trained(part, config, f"figure8-{count}", {"novel": test, "seen": known})
-            result[str(count)] = rows
-            self.say(f"{count} tries: {rows['novel']['balanced_accuracy']['value']:.3f} novel")
-        return result
-
-    def ablations(self) -> dict[str, Any]:
-        """One change each of the default training on stage 0; stages; no aggregation."""
-        config = self.curriculum.settings()
-        tries, test = self._training((0,)), self._test()
-        result: dict[str, Any] = {"default": self._checkpoint(0)}
-        for name, changes in ABLATIONS.items():
-            changed = PatchTraining.model_validate({**config.model_dump(), **changes})
-            label = name.replace(" ", "-").replace(",", "")
-            result[name] = self._trained(tries, changed, label, {"novel": test})["novel"]
-            self.say(f"{name}: {result[name]['balanced_accuracy']['value']:.3f}")
-        for stage in range(1, len(self.curriculum.stages)):
-            result[f"stage {stage}"] = self._checkpoint(stage)
-        if len(self.curriculum.stages) > 1:
-            start = load_checkpoint(self.folder / "stage0" / "patch", policy="patch")
-            weights = [m.state_dict() for m in build_members(start, fuse=False)]
-            result["without aggregation"] = self._trained(
-                self._training((1,)), config, "no-aggregation", {"novel": test}, weights
-            )["novel"]
-        return result
-
-    def _once(self, part: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A part's result, from its file where it was made of the same data."""
-        file = self.out / f"{part}.json"
-        identity = hashlib.sha256(
-            json.dumps(
-                [
-                    self._training(None).digest,
-                    self._test().digest,
-                    self.curriculum.settings().model_dump(mode="json", exclude={"threads"}),
-                ]
-            ).encode()
-        ).hexdigest()
-        if file.is_file():
-            content = json.loads(file.read_text())
-            if content.get("identity") == identity:
-                return content["result"]
-        result = measure()
-        content = {"identity": identity, "result": result, "paper": PAPER.get(part, {})}
-        write_whole(file, json.dumps(content, indent=1).encode())
-        return result
-
-    def _trained(
-        self,
-        tries: PatchTries,
-        config: PatchTraining,
-        name: str,
-        sets: dict[str, PatchTries],
-        start: list[Any] | None = None,
-    ) -> dict[str, Any]:
-        """Train, and the accuracy on each set."""
-        pair = (self._sizes().patch_side, self._sizes().crop_side)
-        trained = train(tries, pair, config, self.out / "trainings" / name, start=start)
-        found = {}
-        for label, chosen in sets.items():
-            chance = trained.calibration.probability(judge_tries(trained.members, chosen, pair))
-            row = self._accuracy(chosen, chance >= trained.calibration.threshold)
-            found[label] = {**row, "roc_area": ranking(chosen.success, chance)}
+            parts = tuple(part for part in parts if part != "pretraining")
+        self.out.mkdir(parents=True, exist_ok=True)
+        learned = Learned(self.curriculum, self.folder, self.out)
+        found: dict[str, Any] = {part: {} for part in parts}
+        # Those that take longest begin first, so that no core waits for them at the end.
+        jobs = [(part, row) for part in parts for row in self.rows(part)]
+        jobs = [job for job in jobs if not learned.known(*job)]
+        self._measure(sorted(jobs, key=_cost, reverse=True))
+        for part in parts:
+            if part in ("ceiling", "isolation", "clutter"):
+                found[part] = getattr(self, f"_{part}")(learned)
+                continue
+            for row in self.rows(part):
+                found[part] |= learned.rows(part, row)
         return found
 
-    def _checkpoint(self, stage: int) -> dict[str, Any]:
-        """Accuracy of a stage's checkpoint on the test set."""
-        checkpoint = load_checkpoint(self.folder / f"stage{stage}" / "patch", policy="patch")
-        sizes, test = self._sizes(), self._test()
-        members = build_members(checkpoint)
-        odds = judge_tries(members, test, (sizes.patch_side, sizes.crop_side))
-        calibration = Calibration(**checkpoint.card.calibration)
-        chance = calibration.probability(odds)
-        row = self._accuracy(test, chance >= calibration.threshold)
-        self.say(f"stage {stage}: {row['balanced_accuracy']['value']:.3f}")
-        return {**row, "roc_area": ranking(test.success, chance)}
-
-    def _accuracy(self, tries: PatchTries, predicted: np.ndarray) -> dict[str, Any]:
-        def accuracy(index: np.ndarray) -> float:
-            return balanced_accuracy(tries.success[index], predicted[index])
-
+    def rows(self, part: str) -> list[str]:
+        """Names of a part's jobs; none for what needs all processes for itself."""
+        stages = [f"stage {number}" for number in range(len(self.curriculum.stages))]
         return {
-            "balanced_accuracy": by_episode(accuracy, tries.episode).as_dict(),
-            "tries": len(tries),
-            "positives": int(tries.success.sum()),
-        }
+            "table1": ["tries"],
+            "table2": ["heuristics", "learners on HoG", "networks"],
+            "figure8": [str(fraction) for fraction in FRACTIONS],
+            "stages": [*stages, "without aggregation"] if len(stages) > 1 else stages,
+            "ablations": list(ABLATIONS),
+            "pretraining": ["ImageNet", "from scratch"],
+        }.get(part, [])
 
-    def _training(self, stages: tuple[int, ...] | None) -> PatchTries:
-        return self._tries("train", stages)
+    def _measure(self, jobs: list[tuple[str, str]]) -> None:
+        """Run rows beside each other; each leaves its file."""
+        if not jobs:
+            return
+        begun = time.monotonic()
+        self.say(f"{len(jobs)} rows to measure in {self.workers} processes")
+        arguments = (self.curriculum, self.folder, self.out)
+        results = run_jobs(jobs, _row, self.workers, _initialise, *arguments)
+        for done, ((part, row), result) in enumerate(results, start=1):
+            if isinstance(result, WorkerDied):
+                raise result
+            minutes = (time.monotonic() - begun) / 60
+            self.say(f"[{done} of {len(jobs)}, {minutes:.1f} min] {part}, {row}: {result}")
 
-    def _test(self) -> PatchTries:
-        return self._tries("test", None)
+    def _ceiling(self, learned: Learned) -> dict[str, Any]:
+        """The bound of any classifier on the test set's objects."""
+        test = self.curriculum.test
+        config = CollectConfig(
+            robot=self.curriculum.robot,
+            objects=test.objects if test else "test_novel",
+            seed=self.amounts.seed,
+            sets=self._sets(),
+        )
+        amounts = (self.amounts.ceiling, self.amounts.repeats)
+        noise = config.file().repeat.model_dump()
+        depends = {"run": run_meta(config), "amounts": amounts, "noise": noise}
 
-    def _tries(self, name: str, stages: tuple[int, ...] | None) -> PatchTries:
-        key = f"{name}{stages}"
-        if key not in self._loaded:
-            file = self.folder / f"{name}.store"
-            if not file.is_file():
-                raise StorageError(
-                    f"there is no {file}: make it with 'selfgrasp train patch --curriculum FILE "
-                    f"--out {self.folder}'"
+        def measure() -> dict[str, Any]:
+            step = max(1, amounts[0] // 6)
+            told = [0]
+
+            def tell(done: int) -> None:
+                if done // step > told[0]:
+                    told[0] = done // step
+                    self.say(f"ceiling: {done} of {amounts[0]} tries repeated")
+
+            return measure_ceiling(config, *amounts, self.workers, tell)
+
+        return learned.kept.get("ceiling", depends, measure)
+
+    def _isolation(self, learned: Learned) -> dict[str, Any]:
+        """Single objects, novel and seen."""
+        return self._robot(learned, "isolation")
+
+    def _clutter(self, learned: Learned) -> dict[str, Any]:
+        """Clutters of ten novel objects."""
+        return self._robot(learned, "clutter")
+
+    def _robot(self, learned: Learned, kind: Any) -> dict[str, Any]:
+        test = self.curriculum.test
+        sets = {"novel": test.objects if test else "test_novel"}
+        if kind == "isolation":
+            sets["seen"] = self.curriculum.stages[-1].objects
+        checkpoint, digest = learned.last_checkpoint()
+        found: dict[str, Any] = {}
+        for method, (policy, given) in METHODS.items():
+            parameters = dict(given)
+            if policy == POLICY:
+                parameters |= {"checkpoint": str(checkpoint.resolve()), "digest": digest}
+            found[method] = {}
+            for name, objects in sets.items():
+                asked = RobotTest(
+                    self.curriculum.robot,
+                    policy,
+                    objects,
+                    kind,
+                    self.amounts.isolation if kind == "isolation" else self.amounts.clutters,
+                    self.amounts.seed,
+                    parameters,
+                    str(self._sets() or ""),
                 )
-            pixels = self.curriculum.settings().crop_pixels
-            self._loaded[key] = load_tries(file, self.folder / "cache", pixels, stages=stages)
-        return self._loaded[key]
+                depends = asked.depends()
+                depends["parameters"] = {**given, "digest": digest if policy == POLICY else ""}
+                title = f"{kind}, {method}, {name}"
+                tested = partial(self._tested, asked, title)
+                found[method][name] = learned.kept.get(title, depends, tested)
+        return found
 
-    def _sizes(self) -> PatchGeometry:
-        if "sizes" not in self._loaded:
-            with TrialStore.open(self.folder / "train.store") as store:
-                self._loaded["sizes"] = store.geometry
-        return self._loaded["sizes"]
+    def _tested(self, test: RobotTest, title: str) -> dict[str, Any]:
+        begun = time.monotonic()
+        result = run_test(test, self.workers)
+        minutes = (time.monotonic() - begun) / 60
+        self.say(
+            f"{title}: {result['cleared']} objects in {result['tries']} tries of {result['runs']} "
+            f"runs ({minutes:.1f} min)"
+        )
+        return result
 
-    def _smallest_opening(self) -> float:
-        from selfgrasp_nodes.robots import load_robot
+    def _sets(self) -> Path | None:
+        curriculum = self.curriculum
+        return Path(curriculum.folder) / curriculum.sets if curriculum.sets else None
 
-        return load_robot(self.curriculum.robot).arms[0].gripper.width_min
+
+def _cost(job: tuple[str, str]) -> float:
+    """About how long a row takes, in trainings on all tries."""
+    part, row = job
+    if part == "figure8":
+        return float(row)
+    return {"ablations": 0.4, "pretraining": 0.9, "stages": 0.2}.get(part, 0.1) + (
+        0.6 if row == "learners on HoG" else 0.0
+    )
+
+
+_learned: Learned | None = None
+
+
+def _initialise(curriculum: Curriculum, folder: Path, out: Path) -> None:
+    global _learned
+    import cv2
+
+    cv2.setNumThreads(1)
+    _learned = Learned(curriculum, folder, out)
+
+
+def _row(job: tuple[str, str]) -> str:
+    """Measure a row; what is worth saying about it."""
+    assert _learned is not None
+    rows = _learned.rows(*job)
+    told = []
+    for name, row in rows.items():
+        shown = row.get("novel", row)
+        if "balanced_accuracy" in shown:
+            told.append(f"{name} {shown['balanced_accuracy']['value']:.3f}")
+    return ", ".join(told) or "done"

@@ -1,112 +1,188 @@
-"""The protocol's results as text and as plots, the paper's figures beside them."""
+"""The protocol's results as text, the paper's figures beside them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from selfgrasp_nodes.learning.pinto import PAPER
+from selfgrasp_nodes.learning.pinto import Amounts
+from selfgrasp_nodes.learning.pinto_paper import PAPER
+from selfgrasp_nodes.learning.pinto_rows import ABLATION_TRIES
 
 Row = tuple[str, ...]
+Table = tuple[str, Row, list[Row]]
+"""Title, headings, rows."""
 
 
-def tables(results: dict[str, Any]) -> list[tuple[str, Row, list[Row]]]:
-    """(title, headings, rows) of each part that there is."""
+def tables(results: dict[str, Any]) -> list[Table]:
+    """One table of each part that there is."""
     found = []
     if "table1" in results:
         found.append(_table1(results["table1"]))
     if "table2" in results:
-        found.append(_accuracies("Table II: balanced accuracy, novel objects", results, "table2"))
+        found.append(_table2(results))
+    elif "ceiling" in results:
+        found.append(("Ceiling of any classifier", _ACCURACY, [_ceiling(results["ceiling"])]))
     if "figure8" in results:
         found.append(_figure8(results["figure8"]))
-    if "ablations" in results:
-        found.append(
-            _accuracies("Ablations: balanced accuracy, novel objects", results, "ablations")
-        )
+    for part, title in (
+        ("stages", "Stages"),
+        ("ablations", f"Ablations on the first {ABLATION_TRIES} random tries"),
+        ("pretraining", "Pretraining on ImageNet: a network on colour alone"),
+    ):
+        if part in results:
+            rows = _accuracies(results[part], PAPER.get(part, {}))
+            found.append((f"{title}: balanced accuracy, novel objects", _ACCURACY, rows))
+    if "isolation" in results:
+        found.append(_isolation(results["isolation"]))
+    if "clutter" in results:
+        found.append(_clutter(results["clutter"]))
     return found
 
 
-def markdown(results: dict[str, Any], about: str) -> str:
+def about(curriculum: Any, views: tuple[str, ...], amounts: Amounts) -> str:
+    """Robot, views, seeds and counts that the tables are about, in a paragraph.
+
+    Args:
+        curriculum: See ``curriculum.Curriculum``.
+        views: Cameras that patches came from.
+        amounts: Of the simulated parts.
+    """
+    seeds = ", ".join(str(stage.seed) for stage in curriculum.stages)
+    test = f", test set {curriculum.test.seed}" if curriculum.test else ""
+    return (
+        f"Robot {curriculum.robot}, patches from {', '.join(views)}. Seeds: stages {seeds}{test}, "
+        f"training {curriculum.settings().seed}, robot tests and ceiling {amounts.seed}. "
+        "In brackets: 95 % intervals, over episodes for accuracies, Wilson's for rates, over runs "
+        "for means."
+    )
+
+
+def markdown(results: dict[str, Any], paragraph: str) -> str:
     """The tables as Markdown.
 
     Args:
         results: Of ``Pinto.run``.
-        about: Robot, views, data: what the tables are about.
+        paragraph: What they are about.
     """
-    lines = [about, ""]
+    lines = [paragraph, ""]
     for title, headings, rows in tables(results):
         lines += [f"### {title}", "", _line(headings), _line(("---",) * len(headings))]
         lines += [*(_line(row) for row in rows), ""]
     return "\n".join(lines)
 
 
-def plot_figure8(result: dict[str, Any], file: Path) -> None:
-    """Accuracy against the number of tries, with the paper's."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    counts = [int(count) for count in result]
-    for axis, name in zip(axes, ("novel", "seen"), strict=True):
-        rows = [result[str(count)][name]["balanced_accuracy"] for count in counts]
-        values = [row["value"] for row in rows]
-        below = [row["value"] - row["low"] for row in rows]
-        above = [row["high"] - row["value"] for row in rows]
-        axis.errorbar(counts, values, [below, above], marker="o", capsize=3, label="here")
-        paper = PAPER["figure8"][name]
-        axis.plot([int(c) for c in paper], list(paper.values()), "s--", c="0.5", label="paper")
-        axis.axhline(0.5, c="0.8", lw=1)
-        axis.set(title=f"{name} objects", xlabel="random tries", xscale="log", ylim=(0.4, 1))
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("balanced accuracy")
-    axes[0].legend()
-    figure.tight_layout()
-    figure.savefig(file, dpi=120)
-    plt.close(figure)
+_ACCURACY: Row = ("method", "accuracy [%]", "tries (positive)", "paper [%]")
 
 
-def _table1(result: dict[str, Any]) -> tuple[str, Row, list[Row]]:
+def _table1(result: dict[str, Any]) -> Table:
     rows: list[Row] = []
     for name, row in result.items():
         paper = PAPER["table1"][name]
-        rows.append(
-            (
-                name,
-                str(row["tries"]),
-                str(row["positives"]),
-                _percent(row["rate"]),
-                f"{paper['tries']}, {100 * paper['positives'] / paper['tries']:.1f}",
-            )
-        )
+        share = 100 * paper["positives"] / paper["tries"]
+        counts = (str(row["tries"]), str(row["positives"]), percent(row["rate"]))
+        rows.append((name, *counts, f"{paper['tries']}, {share:.1f}"))
     headings: Row = ("tries", "number", "positive", "rate [%]", "paper: number, rate [%]")
     return "Table I: tries", headings, rows
 
 
-def _accuracies(title: str, results: dict[str, Any], part: str) -> tuple[str, Row, list[Row]]:
+def _table2(results: dict[str, Any]) -> Table:
+    table = results["table2"]
+    # In the paper's order, whatever ended first.
+    order = [*PAPER["table2"], *(name for name in table if name not in PAPER["table2"])]
+    rows = _accuracies({n: table[n] for n in order if n in table}, PAPER["table2"])
+    if "ceiling" in results:
+        rows.append(_ceiling(results["ceiling"]))
+    return "Table II: balanced accuracy, novel objects", _ACCURACY, rows
+
+
+def _ceiling(found: dict[str, Any]) -> Row:
+    low, high = found["balanced_lower"], found["balanced_upper"]
+    share = found["positives"]["value"]
+    count = f"{found['tries']} x {found['repeats']}"
+    count += f" ({100 * share:.1f} %)" if share is not None else ""
+    return "ceiling: between", f"{percent(low)} and {percent(high)}", count, ""
+
+
+def _accuracies(table: dict[str, Any], paper: dict[str, float]) -> list[Row]:
     rows: list[Row] = []
-    for name, row in results[part].items():
-        paper = PAPER[part].get(name)
-        rows.append(
-            (name, _percent(row["balanced_accuracy"]), f"{100 * paper:.1f}" if paper else "")
-        )
-    return title, ("method", "accuracy [%]", "paper [%]"), rows
+    for name, row in table.items():
+        theirs = f"{100 * paper[name]:.1f}" if name in paper else ""
+        counts = f"{row['tries']} ({row['positives']})"
+        rows.append((name, percent(row["balanced_accuracy"]), counts, theirs))
+    return rows
 
 
-def _figure8(result: dict[str, Any]) -> tuple[str, Row, list[Row]]:
-    rows = [
-        (count, *(_percent(row[name]["balanced_accuracy"]) for name in ("novel", "seen")))
-        for count, row in result.items()
-    ]
+def _figure8(result: dict[str, Any]) -> Table:
+    rows: list[Row] = []
+    for count in sorted(result, key=int):
+        row = result[count]
+        cells = [percent(row[name]["balanced_accuracy"]) for name in ("novel", "seen")]
+        rows.append((count, *cells))
+    for count, novel in PAPER["figure8"]["novel"].items():
+        seen = PAPER["figure8"]["seen"][count]
+        rows.append((f"paper, {count}", f"{100 * novel:.1f}", f"{100 * seen:.1f}"))
     return "Figure 8: accuracy by number of tries", ("tries", "novel [%]", "seen [%]"), rows
 
 
-def _percent(estimate: dict[str, Any]) -> str:
+def _isolation(result: dict[str, Any]) -> Table:
+    rows: list[Row] = []
+    for method, sets in result.items():
+        for name, row in sets.items():
+            theirs = PAPER["isolation"].get(method, {}).get(name)
+            rows.append(
+                (
+                    f"{method}, {name}",
+                    percent(row["rate"]),
+                    str(row["runs"]),
+                    str(row["not_made"]),
+                    str(row["label_errors"]),
+                    f"{100 * theirs:.0f}" if theirs else "",
+                )
+            )
+    headings = ("objects alone", "grasped [%]", "tries", "not made", "label errors", "paper [%]")
+    return "Robot: one try on each single object", headings, rows
+
+
+def _clutter(result: dict[str, Any]) -> Table:
+    rows: list[Row] = []
+    for method, sets in result.items():
+        row = sets["novel"]
+        theirs = PAPER["clutter"].get(method)
+        rows.append(
+            (
+                method,
+                _number(row["to_clear"]),
+                percent(row["completed"]),
+                f"{row['cleared']} in {row['tries']}",
+                percent(row["efficiency"]),
+                str(row["runs"]),
+                f"{theirs:.0f}" if theirs else "",
+            )
+        )
+    headings = (
+        "clutter of 10",
+        "tries to clear",
+        "cleared [%]",
+        "objects in tries",
+        "objects a try [%]",
+        "clutters",
+        "paper",
+    )
+    return "Robot: clearing ten novel objects", headings, rows
+
+
+def percent(estimate: dict[str, Any]) -> str:
+    """A share and its interval, in per cent."""
+    return _number(estimate, 100)
+
+
+def _number(estimate: dict[str, Any], scale: float = 1) -> str:
     if estimate["value"] is None:
         return "-"
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    if low is None or high is None:
+        return f"{scale * value:.1f}"
+    return f"{scale * value:.1f} [{scale * low:.1f}, {scale * high:.1f}]"
 
 
 def _line(cells: Row) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from patch_synthesis import bars
+from patch_synthesis import GRIPPER, fill_store
 
 torch = pytest.importorskip("torch")
 
 from selfgrasp_nodes.cli.main import main  # noqa: E402
 from selfgrasp_nodes.errors import InvalidConfig, StorageError  # noqa: E402
-from selfgrasp_nodes.geometry import grasp_pose  # noqa: E402
 from selfgrasp_nodes.learning.curriculum import load_curriculum  # noqa: E402
 from selfgrasp_nodes.learning.patch_config import PatchTraining, Phase, load_training  # noqa: E402
 from selfgrasp_nodes.learning.patch_data import NothingToLearn, load_tries  # noqa: E402
@@ -22,12 +20,9 @@ from selfgrasp_nodes.learning.patch_job import PatchJob, run_job  # noqa: E402
 from selfgrasp_nodes.learning.patch_train import judge_tries  # noqa: E402
 from selfgrasp_nodes.paths import share_dir  # noqa: E402
 from selfgrasp_nodes.policies.checkpoints import load_checkpoint  # noqa: E402
-from selfgrasp_nodes.policies.patch.encoding import HEIGHT_STEP, HEIGHT_ZERO  # noqa: E402
 from selfgrasp_nodes.policies.patch.judge import build_members, load_judge  # noqa: E402
 from selfgrasp_nodes.robots import load_robot  # noqa: E402
 from selfgrasp_nodes.robots.patch import PatchGeometry  # noqa: E402
-from selfgrasp_nodes.trials.store import TrialStore  # noqa: E402
-from selfgrasp_nodes.trials.store_record import StoredTry  # noqa: E402
 
 CONFIG = PatchTraining(
     network={"name": "polar", "widths": [8, 8, 16, 16], "rings": 16},
@@ -37,58 +32,17 @@ CONFIG = PatchTraining(
     batch=32,
     validation=0.25,
 )
-GRIPPER = load_robot("baxter").arms[0].gripper
-
-
-def _fill(path: Path, count: int = 120, stage: int = 0, seed: int = 0, positive: bool = True):
-    """A store of drawn bars."""
-    sizes = PatchGeometry.of(GRIPPER)
-    drawn = bars(count, seed, pixels=48)
-    tries = []
-    for i in range(count):
-        crop = cv2.resize(drawn.crops[i], (192, 192), interpolation=cv2.INTER_NEAREST)
-        code = crop[..., 3].astype(np.float32)
-        height = np.where(code > 0, (code - HEIGHT_ZERO) * HEIGHT_STEP, np.nan)
-        surface = 0.04
-        z = surface + float(drawn.tip[i]) + GRIPPER.pad_length / 2
-        success: bool | None = bool(drawn.success[i]) and positive
-        tries.append(
-            StoredTry(
-                run=f"run{stage}",
-                episode=i // 5,
-                try_=i % 5,
-                robot="baxter",
-                arm="left",
-                gripper=GRIPPER.name,
-                view="left_hand_camera",
-                policy="random-roi" if stage == 0 else "patch",
-                pose=grasp_pose(0.5, 0.0, z, float(drawn.angle[i])),
-                angle=float(drawn.angle[i]),
-                color=np.ascontiguousarray(crop[..., :3]),
-                height=height.astype(np.float32),
-                success=None if i % 40 == 39 else success,
-                surface=surface,
-                stage=stage,
-            )
-        )
-    if path.exists():
-        with TrialStore.open(path, write=True) as store:
-            store.append(tries)
-    else:
-        with TrialStore.create(path, sizes) as store:
-            store.append(tries)
-    return drawn
 
 
 @pytest.fixture
 def store(tmp_path) -> Path:
     path = tmp_path / "a.store"
-    _fill(path)
+    fill_store(path)
     return path
 
 
 def test_a_stores_tries_are_what_was_stored(store, tmp_path) -> None:
-    drawn = _fill(tmp_path / "b.store")
+    drawn = fill_store(tmp_path / "b.store")
     tries = load_tries(store, tmp_path / "cache", 48)
     labelled = np.array([i % 40 != 39 for i in range(120)])
     # Keys are in order of (run, episode, try), as they were drawn.
@@ -102,7 +56,7 @@ def test_a_stores_tries_are_what_was_stored(store, tmp_path) -> None:
     decoded: list[int] = []
     load_tries(store, tmp_path / "cache", 48, on_progress=lambda done, _: decoded.append(done))
     assert not decoded
-    _fill(store, 20, stage=1, seed=9)
+    fill_store(store, 20, stage=1, seed=9)
     grown = load_tries(
         store, tmp_path / "cache", 48, on_progress=lambda done, _: decoded.append(done)
     )
@@ -126,7 +80,7 @@ def test_a_store_becomes_a_checkpoint_and_a_stage_tunes_it(store, tmp_path) -> N
     epochs: list[int] = []
     again = run_job(PatchJob(store, tmp_path / "out", CONFIG), lambda s: epochs.append(s.epoch))
     assert not epochs and again.sha256 == card.sha256
-    _fill(store, 40, stage=1, seed=5)
+    fill_store(store, 40, stage=1, seed=5)
     start = tmp_path / "out" / "patch.safetensors"
     tuned = run_job(PatchJob(store, tmp_path / "stage1", CONFIG, start=start))
     assert tuned.training["by_stage"]["1"]["tries"] == 39
@@ -138,14 +92,14 @@ def test_a_store_becomes_a_checkpoint_and_a_stage_tunes_it(store, tmp_path) -> N
 
 
 def test_bad_stores_are_refused(tmp_path) -> None:
-    _fill(tmp_path / "none.store", 40, positive=False)
+    fill_store(tmp_path / "none.store", 40, positive=False)
     with pytest.raises(NothingToLearn, match="0 of"):
         run_job(PatchJob(tmp_path / "none.store", tmp_path / "out", CONFIG))
     with pytest.raises(NothingToLearn, match="stages"):
         load_tries(tmp_path / "none.store", tmp_path / "cache", 48, stages=[3])
     with pytest.raises(InvalidConfig, match="divisor"):
         load_tries(tmp_path / "none.store", tmp_path / "cache", 50)
-    _fill(tmp_path / "cut.store", 60)
+    fill_store(tmp_path / "cut.store", 60)
     data = (tmp_path / "cut.store").read_bytes()
     (tmp_path / "cut.store").write_bytes(data[: len(data) // 2])
     with pytest.raises(StorageError):

@@ -1,0 +1,71 @@
+"""``selfgrasp evaluate --protocol pinto``: the paper's tables, of one robot or several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
+SMALL = 10
+"""``--small`` divides the amounts of simulation by this."""
+
+
+def run_pinto(args: argparse.Namespace, console: Console) -> None:
+    """Measure, print, and write ``tables.md``, ``results.json`` and plots.
+
+    Args:
+        args: Of ``selfgrasp evaluate``.
+        console: Where tables go.
+    """
+    from selfgrasp_nodes.learning.curriculum import load_curriculum
+    from selfgrasp_nodes.learning.pinto import PARTS, Amounts, Pinto
+
+    parts = tuple(part.strip() for part in args.parts.split(",") if part.strip()) or PARTS
+    amounts = Amounts()
+    if args.small:
+        amounts = Amounts(
+            amounts.isolation // SMALL,
+            max(2, amounts.clutters // SMALL),
+            amounts.ceiling // SMALL,
+            amounts.repeats,
+            amounts.seed,
+        )
+    for data, file in zip(args.data, args.curriculum, strict=True):
+        curriculum = load_curriculum(file)
+        out = data / "pinto"
+        if args.out:
+            out = args.out if len(args.data) == 1 else args.out / curriculum.robot
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False)
+
+        pinto = Pinto(curriculum, data, out, args.workers, amounts, say)
+        _show(pinto, pinto.run(parts), console)
+
+
+def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:
+    import json
+
+    from rich.table import Table
+
+    from selfgrasp_nodes.learning.pinto_paper import PAPER
+    from selfgrasp_nodes.learning.pinto_plots import plot
+    from selfgrasp_nodes.learning.pinto_report import about, markdown, tables
+    from selfgrasp_nodes.policies.checkpoints import read_card, write_whole
+
+    card = read_card(pinto.folder / "stage0" / "patch.yaml")
+    paragraph = about(pinto.curriculum, card.views, pinto.amounts)
+    for title, headings, rows in tables(results):
+        table = Table(*headings, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(paragraph, markup=False, highlight=False)
+    write_whole(pinto.out / "tables.md", markdown(results, paragraph).encode())
+    content = {"about": paragraph, "results": results, "paper": PAPER}
+    write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
+    plot(results, pinto.out)
+    console.print(f"written to {pinto.out}")
