@@ -11,7 +11,12 @@ from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.srv import Capture, LoadCheckpoint, Plan
 from visualization_msgs.msg import MarkerArray
 
-from selfgrasp_nodes.errors import EmptyObservation, InvalidCandidate, UnknownName
+from selfgrasp_nodes.errors import (
+    EmptyObservation,
+    InvalidCandidate,
+    SelfGraspError,
+    UnknownName,
+)
 from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.markers import candidate_markers
@@ -19,7 +24,12 @@ from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import check, set_ok
 from selfgrasp_nodes.nodes.waiting import call
 from selfgrasp_nodes.policies.base import Policy
-from selfgrasp_nodes.policies.registry import file_content, make_policy, policy_names
+from selfgrasp_nodes.policies.registry import (
+    check_ready,
+    file_content,
+    make_policy,
+    policy_names,
+)
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
 
 
@@ -39,7 +49,11 @@ class PolicyNode(BaseNode):
         super().__init__(**options)
         self._policies: dict[tuple[str, str], Policy] = {}
         self._lock = threading.Lock()
-        self.policy(self.values["policy"], "")
+        default = self.policy(self.values["policy"], "")
+        try:
+            check_ready(default)  # now: a network takes longer to load than a plan may take
+        except SelfGraspError as error:
+            self.get_logger().warning(str(error))
         self.declare_digest(
             self.values["policy"],
             self.values["max_candidates"],
