@@ -47,7 +47,7 @@ SETTINGS = 8
 """Settings of its parameters that each learner may try on the held-out episodes."""
 
 NEIGHBOURS = (1, 3, 5, 11, 21, 41, 81, 161)
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+PENALTIES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Those settings."""
 
 SPAN = 0.04
