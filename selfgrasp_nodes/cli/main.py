@@ -17,7 +17,7 @@ from pathlib import Path
 from selfgrasp_nodes.errors import SelfGraspError
 
 # Modules of this package that are no verbs.
-_NOT_VERBS = {"main", "trials_store", "environment", "shared_memory", "domain"}
+_NOT_VERBS = {"main", "trials_store", "environment", "shared_memory", "domain", "pinto"}
 # Verbs that need no ROS environment, so that they answer at once.
 _PLAIN_VERBS = {"env", "exec"}
 

@@ -159,7 +159,7 @@ def gazebo_urdf(robot: RobotSpec, controllers_file: str) -> str:
     if "<ros2_control" not in text:
         raise InvalidConfig(
             f"{robot.urdf} has no ros2_control for Gazebo; use the macros of urdf/gazebo.xacro "
-            "behind an argument `gazebo`, as urdf/panda.urdf.xacro does"
+            "behind an argument `gazebo`, as the robots of urdf/ do"
         )
     root = ElementTree.fromstring(text)
     for mesh in root.iter("mesh"):

@@ -17,6 +17,7 @@ from selfgrasp.srv import (
     StepSimulation,
 )
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Empty
 
 from selfgrasp_nodes.nodes import conversions, trial_messages
 
@@ -130,8 +131,6 @@ def until_quiet(stamps: list[int]) -> int:
 
 
 def test_pictures_come_on_request_only(graph) -> None:
-    from std_msgs.msg import Empty
-
     stamps: list[int] = []
     camera = ROBOT.camera()
     subscription = graph.node.create_subscription(
@@ -165,7 +164,13 @@ def test_a_picture_is_taken_where_a_phase_of_motion_ends(new_graph, tmp_path) ->
         lambda m: stamps.append(conversions.stamp(m.header.stamp)),
         qos_profile_sensor_data,
     )
+    trigger = graph.node.create_publisher(Empty, f"{camera.namespace}/trigger", 5)
+    limit = time.monotonic() + 20
+    while not stamps and time.monotonic() < limit:  # until the topics have found each other
+        trigger.publish(Empty())
+        time.sleep(0.2)
     before = until_quiet(stamps)
+    assert before
     start = joints_now(graph)
     goal = FollowJointTrajectory.Goal()
     aside = start + np.array([0.1, 0, 0, 0, 0, 0])

@@ -231,7 +231,7 @@ def test_every_node_runs_exactly_once(kind: str, mode: str, tmp_path: Path) -> N
     hosted = [node.name for process in description.processes for node in process.nodes]
     assert len(hosted) == len(set(hosted))
     wanted = {"heightmap", "roi", "policy", "motion", "label", "recorder", "picker"}
-    assert set(hosted) == wanted | ({"sim"} if kind != "robot" else set())
+    assert set(hosted) == wanted | ({"sim"} if kind != "robot" else {"camera_frames"})
     if mode == "separate":
         assert all(len(process.nodes) == 1 for process in description.processes)
     commands = description.commands(tmp_path)
