@@ -1,6 +1,6 @@
 """Milliseconds in which 800 patches are judged at 18 angles.
 
-    python bench/patch_network.py [--patches N] [--threads N] [--repeats N]
+    python bench/patch_network.py [--patches N] [--threads 1,2] [--repeats N]
 
 The default network and the paper's, in one run, on random patches: turning included,
 cutting the patches out of an image not. Wall time is the best of the repeats; CPU
@@ -21,18 +21,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patches", type=int, default=800)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", default="1,2", help="numbers of threads, one table each")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--networks", default="polar,window,plain,alexnet")
     options = parser.parse_args()
+    for threads in options.threads.split(","):
+        measure(options, int(threads))
 
+
+def measure(options: argparse.Namespace, threads: int) -> None:
+    """Print the table of one number of threads."""
     import torch
 
     from selfgrasp_nodes.policies.patch.judge import CHUNK
     from selfgrasp_nodes.policies.patch.networks import fused, make_network, whole
 
-    torch.set_num_threads(options.threads)
-    print(f"{options.patches} patches, {options.threads} threads, torch {torch.__version__}")
+    torch.set_num_threads(threads)
+    print(f"{options.patches} patches, {threads} threads, torch {torch.__version__}")
     print(f"{'network':10} {'parameters':>12} {'wall [ms]':>10} {'CPU / threads [ms]':>20}")
     for name in options.networks.split(","):
         network = fused(make_network(name))
@@ -48,7 +53,7 @@ def main() -> None:
                     part = slice(first, first + CHUNK)
                     network(images[part], whole(images[part]), tips[part])
                 wall.append(time.perf_counter() - begun)
-                cpu.append((time.process_time() - used) / options.threads)
+                cpu.append((time.process_time() - used) / threads)
         count = sum(parameter.numel() for parameter in network.parameters())
         print(f"{name:10} {count:12,} {1e3 * min(wall):10.0f} {1e3 * min(cpu):20.0f}", flush=True)
 

@@ -181,14 +181,25 @@ class CameraStream:
         )
 
 
+PATIENCE = 5.0
+"""For transforms that are published once [s]: where processes start together, discovery may
+repair a lost packet only after 3 s."""
+
+
 def world_T_camera(
-    listener: TransformListener, fixed_frame: str, pair: Pair, given: np.ndarray | None = None
+    listener: TransformListener,
+    fixed_frame: str,
+    pair: Pair,
+    given: np.ndarray | None = None,
+    timeout: float = 0.5,
 ) -> np.ndarray:
     """Pose of the camera at the moment of exposure: as given by parameter, else from TF.
+
+    Waits at most ``timeout`` [s] for the transform; a service has :data:`PATIENCE`.
 
     Raises:
         Unavailable: If there is no such transform.
     """
     if given is not None:
         return given
-    return listener.lookup(fixed_frame, pair.color.header.frame_id, pair.stamp, timeout=0.5)
+    return listener.lookup(fixed_frame, pair.color.header.frame_id, pair.stamp, timeout)

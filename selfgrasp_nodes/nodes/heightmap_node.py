@@ -19,7 +19,7 @@ from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, Unavailable
 from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.arm_view import ArmView
 from selfgrasp_nodes.nodes.base import BaseNode
-from selfgrasp_nodes.nodes.cameras import CameraStream, Pair, world_T_camera
+from selfgrasp_nodes.nodes.cameras import PATIENCE, CameraStream, Pair, world_T_camera
 from selfgrasp_nodes.nodes.markers import cell_markers, heightmap_points
 from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import set_ok
@@ -150,16 +150,16 @@ class HeightmapNode(BaseNode):
                         "(move_arm), or ask without require_arm_clear"
                     )
                 not_before = pair.stamp + 1
-            views[name] = self._view(name, pair)
+            views[name] = self._view(name, pair, PATIENCE)
         main = views.get(self._main)
         regions = self._wait_regions(main.stamp) if main is not None else None
         observation = self._observe(views, regions)
         response.observation = observation
         set_ok(response)
 
-    def _view(self, name: str, pair: Pair) -> View:
+    def _view(self, name: str, pair: Pair, timeout: float = 0.5) -> View:
         given = self._pose if name == self._main else None
-        pose = world_T_camera(self._tf, self.frame, pair, given)
+        pose = world_T_camera(self._tf, self.frame, pair, given, timeout)
         return self._streams[name].view(pair, pose)
 
     def _observe(self, views: dict[str, View], regions: RegionsMsg | None) -> ObservationMsg:

@@ -16,7 +16,7 @@ from selfgrasp_nodes.geometry import wrap_grasp
 from selfgrasp_nodes.nodes import conversions, image_messages, qos
 from selfgrasp_nodes.nodes.arm_view import ArmView
 from selfgrasp_nodes.nodes.base import BaseNode
-from selfgrasp_nodes.nodes.cameras import CameraStream, Pair, world_T_camera
+from selfgrasp_nodes.nodes.cameras import PATIENCE, CameraStream, Pair, world_T_camera
 from selfgrasp_nodes.nodes.heightmap_node import CAMERA_PARAMETERS, given_pose
 from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import set_ok
@@ -124,8 +124,8 @@ class RoiNode(BaseNode):
     def _publish(self, pair: Pair, regions: Regions) -> None:
         self._topic.publish(conversions.regions_message(regions, pair.color.header))
 
-    def _view(self, pair: Pair) -> View:
-        pose = world_T_camera(self._tf, self.frame, pair, self._pose)
+    def _view(self, pair: Pair, timeout: float = 0.5) -> View:
+        pose = world_T_camera(self._tf, self.frame, pair, self._pose, timeout)
         return self._stream.view(pair, pose)
 
     def _mask(self, view: View) -> np.ndarray:
@@ -160,7 +160,7 @@ class RoiNode(BaseNode):
                     "table is learnt"
                 )
             if not blocking:
-                view = self._view(pair)
+                view = self._view(pair, PATIENCE)
                 colors.append(view.color)
                 depths.append(view.depth)
         with self._lock:

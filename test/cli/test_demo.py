@@ -32,6 +32,7 @@ COMMAND = Path(sys.prefix) / "bin" / "selfgrasp"
     "arguments, words",
     [
         (["--policy", "no-such"], ("unknown policy 'no-such'", "antipodal", "eigenvector")),
+        (["--robot", "panda", "--policy", "patch"], ("no checkpoint", "'franka_hand'", "train")),
         (["--robot", "no-such"], ("unknown robot 'no-such'", "baxter", "ur5_rg2")),
         (["--objects", "-1"], ("--objects must lie in 1..100", "-1")),
         (["--objects", "0"], ("--objects must lie in 1..100",)),
