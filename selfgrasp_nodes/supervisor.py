@@ -29,6 +29,7 @@ from selfgrasp_nodes.errors import Unavailable
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _KEPT_LINES = 60
+_LAST_WORDS = 2.0  # a dead process's output is read for so long, should a grandchild hold it [s]
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Child:
     popen: subprocess.Popen
     ready: set[str] = field(default_factory=set)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    reader: threading.Thread | None = None
     reported: bool = False
 
 
@@ -112,8 +114,10 @@ class Supervisor:
             child = Child(process, popen)
             self.children.append(child)
             assert popen.stdout is not None
-            reader = threading.Thread(target=self._read, args=(child, popen.stdout), daemon=True)
-            reader.start()
+            child.reader = threading.Thread(
+                target=self._read, args=(child, popen.stdout), daemon=True
+            )
+            child.reader.start()
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Block until every node is up.
@@ -122,11 +126,11 @@ class Supervisor:
             Unavailable: If one died, or is not up in time.
         """
         limit = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                self._collect_deaths()
-                if self.deaths:
-                    raise Unavailable(str(self.deaths[0]))
+        while True:
+            self._collect_deaths()
+            if self.deaths:
+                raise Unavailable(str(self.deaths[0]))
+            with self._changed:
                 missing = [
                     node.name
                     for child in self.children
@@ -145,8 +149,7 @@ class Supervisor:
     def poll(self) -> list[Death]:
         """The processes that died since the last call."""
         before = len(self.deaths)
-        with self._changed:
-            self._collect_deaths()
+        self._collect_deaths()
         return self.deaths[before:]
 
     def run(self, stop: threading.Event) -> int:
@@ -185,7 +188,8 @@ class Supervisor:
             if code is None or child.reported:
                 continue
             child.reported = True
-            time.sleep(0.05)  # let the reader take the last lines
+            if child.reader is not None:
+                child.reader.join(_LAST_WORDS)  # what it died of is in its last lines
             self.deaths.append(
                 Death(
                     process=child.process.name,

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -91,9 +91,15 @@ def new_graph(ros: None) -> Iterator[Callable[..., Graph]]:
 
 
 class Graph:
-    """A running graph, and a node of this process to talk to it."""
+    """A running graph, and a node of this process to talk to it.
+
+    One at a time: two simulations on one domain would answer each other's requests.
+    """
+
+    _running: ClassVar[bool] = False
 
     def __init__(self, bag: Any = "", **arguments: str):
+        assert not Graph._running, "another graph runs on this domain: use a file of its own"
         given = {"objects": "3", "seed": "3", "record": str(bag), **arguments}
         self.lines: list[str] = []
         self.bag = bag
@@ -107,6 +113,7 @@ class Graph:
             print("\n".join(self.lines))
             raise
         self.node: Node = rclpy.create_node("tester")
+        Graph._running = True
         # Before the node spins: rclpy lets its executor see an action client that is half made.
         self._clients = self._action_clients(load_robot(given.get("robot", "ur5_rg2")))
         self.spinner = Spinner()
@@ -134,6 +141,7 @@ class Graph:
     def close(self) -> None:
         self.spinner.close()
         self.supervisor.stop()
+        Graph._running = False
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 30.0) -> Any:
         from selfgrasp_nodes.nodes.waiting import call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 from sensor_msgs.msg import JointState
@@ -44,3 +45,13 @@ def joints_now(graph) -> np.ndarray:
 def ramp(target: np.ndarray, start: np.ndarray, seconds: float) -> Trajectory:
     positions = np.array([start, target])
     return Trajectory(ARM.joints, np.array([0.0, seconds]), positions, np.zeros_like(positions))
+
+
+def until_quiet(stamps: list[int]) -> int:
+    """Wait until no picture has come for a second; how many there are."""
+    count, since = len(stamps), time.monotonic()
+    while time.monotonic() - since < 1.0:
+        if len(stamps) != count:
+            count, since = len(stamps), time.monotonic()
+        time.sleep(0.02)
+    return count

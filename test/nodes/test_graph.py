@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from control_msgs.action import FollowJointTrajectory, GripperCommand, ParallelGripperCommand
-from graph_cases import ARM, HOME, ROBOT, joints_now, ramp
+from graph_cases import ARM, HOME, ROBOT, joints_now, ramp, until_quiet
 from rclpy.qos import qos_profile_sensor_data
 from selfgrasp.msg import Status
 from selfgrasp.srv import (
@@ -120,16 +120,6 @@ def test_both_gripper_actions_reach_their_position(graph) -> None:
     assert result.reached_goal and result.state.position[0] == pytest.approx(wide, abs=0.05)
 
 
-def until_quiet(stamps: list[int]) -> int:
-    """Wait until no picture has come for a second; how many there are."""
-    count, since = len(stamps), time.monotonic()
-    while time.monotonic() - since < 1.0:
-        if len(stamps) != count:
-            count, since = len(stamps), time.monotonic()
-        time.sleep(0.02)
-    return count
-
-
 def test_pictures_come_on_request_only(graph) -> None:
     stamps: list[int] = []
     camera = ROBOT.camera()
@@ -150,38 +140,6 @@ def test_pictures_come_on_request_only(graph) -> None:
         time.sleep(0.01)
     graph.node.destroy_subscription(subscription)
     assert len(stamps) == unasked + 1
-
-
-def test_a_picture_is_taken_where_a_phase_of_motion_ends(new_graph, tmp_path) -> None:
-    given = tmp_path / "parameters.yaml"
-    given.write_text("/**/sim:\n  ros__parameters:\n    boundary_pictures: true\n")
-    graph = new_graph(parameters=str(given))
-    stamps: list[int] = []
-    camera = ROBOT.camera()
-    graph.node.create_subscription(
-        Image,
-        f"{camera.namespace}/color/image_raw",
-        lambda m: stamps.append(conversions.stamp(m.header.stamp)),
-        qos_profile_sensor_data,
-    )
-    trigger = graph.node.create_publisher(Empty, f"{camera.namespace}/trigger", 5)
-    limit = time.monotonic() + 20
-    while not stamps and time.monotonic() < limit:  # until the topics have found each other
-        trigger.publish(Empty())
-        time.sleep(0.2)
-    before = until_quiet(stamps)
-    assert before
-    start = joints_now(graph)
-    goal = FollowJointTrajectory.Goal()
-    aside = start + np.array([0.1, 0, 0, 0, 0, 0])
-    goal.trajectory = trial_messages.trajectory_message(ramp(aside, start, 0.5))
-    graph.send(FollowJointTrajectory, ARM.trajectory_action, goal).result(20.0)
-    assert until_quiet(stamps) == before + 1
-    folder = ARM.gripper.command_topic.rsplit("/", 1)[0]
-    grip = GripperCommand.Goal()
-    grip.command.position, grip.command.max_effort = 0.3, 1.0
-    graph.send(GripperCommand, f"{folder}/single_gripper_cmd", grip).result(10.0)
-    assert until_quiet(stamps) == before + 2
 
 
 # -- scenes
