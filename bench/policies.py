@@ -56,6 +56,7 @@ def main() -> None:
     import cv2
     import numpy as np
 
+    from selfgrasp_nodes.errors import NotReady
     from selfgrasp_nodes.policies import make_policy, policy_names
     from selfgrasp_nodes.robots import load_robot
 
@@ -69,6 +70,11 @@ def main() -> None:
     print(f"{'policy':<16} {'wall ms':>8} {'worst':>8} {'CPU ms':>8} {'candidates':>11}")
     for name in policy_names():
         policy = make_policy(name, robot)
+        try:
+            policy.check()
+        except NotReady as error:
+            print(f"{name:<16} left out: {error}")
+            continue
         wall, cpu, count = [], [], []
         for observation in seen:
             walls, cpus = [], []
