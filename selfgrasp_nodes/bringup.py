@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from selfgrasp_nodes.errors import InvalidConfig, UnknownName
+from selfgrasp_nodes.bringup_arguments import check_arguments, integer, number
+from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots.loader import robot_file
 
@@ -28,16 +29,6 @@ class OnDeath(str, Enum):
 
     STOP = "stop"
     GO_ON = "go on"
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a bring-up, for ``--show-args`` and ``selfgrasp up``."""
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,144 +95,15 @@ class Description:
         return [_command(process, folder, self) for process in self.processes]
 
 
-_COMMON = (
-    Argument(
-        "robot", "ur5_rg2", "robot: a name in config/robots or config/drivers, or a YAML file"
-    ),
-    Argument("policy", "antipodal", "policy that chooses where to grasp and push"),
-    Argument(
-        "processes",
-        "grouped",
-        "grouped: few processes, for few cores; separate: one process a node",
-        ("grouped", "separate"),
-    ),
-    Argument("record", "", "folder for the bags of what is done; empty: nothing is recorded"),
-    Argument("namespace", "", "ROS namespace of all nodes"),
-    Argument("parameters", "", "YAML file of ROS parameters that win over config/nodes"),
-    Argument("rviz", "false", "also start rviz2 with the project's view", ("true", "false")),
-    Argument(
-        "backend",
-        "embedded",
-        "who plans: embedded, or MoveIt where it is installed (docs/moveit.md)",
-        ("embedded", "moveit", "moveit_py", "move_group"),
-    ),
-    Argument("log_level", "info", "of all nodes", ("debug", "info", "warn", "error")),
-)
-_SIM = (
-    Argument("objects", "10", "objects dropped on the table at the start, 0 to 100"),
-    Argument("seed", "1", "of the scene and of the sensors' noise"),
-    Argument(
-        "scene", "", "scene file (JSON), whose first scene is laid out instead of a random drop"
-    ),
-    Argument(
-        "meshes",
-        "",
-        "objects instead of blocks: pybullet, pybullet:0-99, or a folder of OBJ, STL, PLY or OFF "
-        "files (FOLDER@0.001 scales millimetres)",
-    ),
-    Argument(
-        "board",
-        "",
-        "calibration board in the cell: BOARD@ARM in its fingers, or BOARD@table, e.g. "
-        "charuco:7x5:0.024@arm; empty: none",
-    ),
-    Argument("real_time_factor", "1.0", "speed of the simulation; 0: as fast as it can"),
-    Argument(
-        "stream_rate",
-        "0.0",
-        "pictures of each camera a second without being asked for, at most 30; 0: on request",
-    ),
-)
-_ROBOT = (
-    Argument(
-        "camera",
-        "topics",
-        "who drives the overhead camera: realsense or kinect2, a node of this package; topics, a "
-        "driver that runs already (docs/cameras.md)",
-        ("realsense", "kinect2", "topics"),
-    ),
-    Argument(
-        "camera_namespace",
-        "",
-        "of the overhead camera's topics; empty: as the robot's description says",
-    ),
-    Argument(
-        "camera_serial",
-        "",
-        "serial number of the overhead camera; empty: the one that was calibrated, else any",
-    ),
-    Argument(
-        "camera_frames",
-        "true",
-        "publish where the cameras are, as the robot's description says; false: a driver does",
-        ("true", "false"),
-    ),
-    Argument(
-        "discovery_range",
-        "SUBNET",
-        "how far the nodes are seen (ROS_AUTOMATIC_DISCOVERY_RANGE)",
-        ("LOCALHOST", "SUBNET", "SYSTEM_DEFAULT"),
-    ),
-    Argument("use_sim_time", "false", "time from /clock (Gazebo)", ("true", "false")),
-    Argument(
-        "confirm",
-        "true",
-        "execute nothing until `selfgrasp trace` has led the hand round the workspace's border "
-        "and somebody confirmed it",
-        ("true", "false"),
-    ),
-)
-_COLLECT = (
-    Argument("record", "out/collect", "folder for the bags and the index of trials"),
-    Argument("objects", "10", "objects of each scene, 1 to 100"),
-    Argument("seed", "1", "of the scenes and of the sensors' noise"),
-    Argument("tries", "100", "tries to record, on one random scene after the other"),
-    Argument("resume", "false", "go on with the run in the folder of record", ("true", "false")),
-)
-
 FOLDER = "{folder}"
 """Stands for the folder of parameter files until it is known."""
-
-_BASE = {"sim": _COMMON + _SIM, "robot": _COMMON + _ROBOT}
-KINDS = ("sim", "robot", "collect")
-"""What can be brought up."""
-
-
-def arguments(kind: str) -> tuple[Argument, ...]:
-    """The arguments of a kind of bring-up.
-
-    Raises:
-        UnknownName: If there is no such kind.
-    """
-    if kind == "collect":
-        changed = {argument.name: argument for argument in _COLLECT}
-        kept = [changed.pop(a.name, a) for a in _BASE["sim"] if a.name not in ("scene", "board")]
-        return (*kept, *changed.values())
-    if kind not in _BASE:
-        raise UnknownName("bring-up", kind, KINDS)
-    return _BASE[kind]
-
-
-def check_arguments(kind: str, given: Mapping[str, str]) -> dict[str, str]:
-    """Given values over the defaults.
-
-    Raises:
-        UnknownName: If an argument or one of its choices is not known.
-    """
-    table = {argument.name: argument for argument in arguments(kind)}
-    for name, value in given.items():
-        if name not in table:
-            raise UnknownName(f"argument of 'up {kind}'", name, table)
-        if table[name].choices and value not in table[name].choices:
-            raise UnknownName(f"value of {name}", value, table[name].choices)
-    return {name: str(given.get(name, argument.default)) for name, argument in table.items()}
 
 
 def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
     """The description of a bring-up.
 
     Args:
-        kind: One of :data:`KINDS`.
+        kind: One of :data:`selfgrasp_nodes.bringup_arguments.KINDS`.
         given: Arguments that differ from their defaults.
 
     Raises:
@@ -294,13 +156,13 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
     }
     if simulated:
         special["sim"] = {
-            "objects": _integer(values, "objects"),
-            "seed": _integer(values, "seed"),
+            "objects": integer(values, "objects"),
+            "seed": integer(values, "seed"),
             "scene": values.get("scene", ""),
             "meshes": values["meshes"],
             "board": values.get("board", ""),
-            "real_time_factor": _number(values, "real_time_factor"),
-            "stream_rate": _number(values, "stream_rate"),
+            "real_time_factor": number(values, "real_time_factor"),
+            "stream_rate": number(values, "stream_rate"),
         }
     else:
         del special["sim"]
@@ -308,10 +170,10 @@ def _nodes(kind: str, values: dict[str, str], simulated: bool) -> dict[str, Node
         del special["recorder"]
     if kind == "collect":
         special["picker"] |= {
-            "collect_tries": _integer(values, "tries"),
+            "collect_tries": integer(values, "tries"),
             "collect_resume": values["resume"] == "true",
-            "collect_objects": _integer(values, "objects"),
-            "collect_seed": _integer(values, "seed"),
+            "collect_objects": integer(values, "objects"),
+            "collect_seed": integer(values, "seed"),
             "collect_uri": values["record"],
         }
     return {name: NodeEntry(name, {**common, **more}) for name, more in special.items()}
@@ -394,17 +256,3 @@ def parameter_file(node: NodeEntry, folder: Path) -> Path:
     path = folder / f"{node.name}.yaml"
     path.write_text(yaml.safe_dump({f"/**/{node.name}": {"ros__parameters": parameters}}))
     return path
-
-
-def _integer(values: dict[str, str], name: str) -> int:
-    try:
-        return int(values[name])
-    except ValueError:
-        raise InvalidConfig(f"{name} must be an integer, not {values[name]!r}") from None
-
-
-def _number(values: dict[str, str], name: str) -> float:
-    try:
-        return float(values[name])
-    except ValueError:
-        raise InvalidConfig(f"{name} must be a number, not {values[name]!r}") from None

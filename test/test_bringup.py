@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 from selfgrasp_nodes import bringup
+from selfgrasp_nodes.bringup_arguments import KINDS, arguments
 from selfgrasp_nodes.errors import UnknownName
 from selfgrasp_nodes.simulation.meshes import SUFFIXES
 
 
 def texts(kind: str) -> dict[str, str]:
-    return {argument.name: argument.description for argument in bringup.arguments(kind)}
+    return {argument.name: argument.description for argument in arguments(kind)}
 
 
-@pytest.mark.parametrize("kind", bringup.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_argument_is_listed_once_and_described(kind: str) -> None:
-    names = [argument.name for argument in bringup.arguments(kind)]
+    names = [argument.name for argument in arguments(kind)]
     assert len(names) == len(set(names))
     assert all(len(text) > 10 or name == "log_level" for name, text in texts(kind).items())
     command = [sys.executable, "-m", "selfgrasp_nodes.cli.main", "up", kind, "--show-args"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    for argument in bringup.arguments(kind):
+    for argument in arguments(kind):
         assert f"'{argument.name}':" in shown and argument.description in shown
         assert f"(default: {argument.default!r})" in shown
 

@@ -25,11 +25,12 @@ BELOW["simulation"] = _SENSING
 BELOW["orchestration"] = _SENSING | {"simulation"}
 BELOW["learning"] = _SENSING | {"simulation", "orchestration"}
 _ALL = _SENSING | {"simulation", "orchestration", "learning"}
-BELOW["nodes"] = _ALL | {"bringup", "supervisor", "doctor", "cli.domain"}
-BELOW["bringup"] = {"robots", "nodes"}
+BELOW["bringup_arguments"] = set()
+BELOW["nodes"] = _ALL | {"bringup", "bringup_arguments", "supervisor", "doctor", "cli.domain"}
+BELOW["bringup"] = {"robots", "nodes", "bringup_arguments"}
 BELOW["supervisor"] = {"bringup"}
 BELOW["doctor"] = _ALL | {"nodes.middleware", "cli.shared_memory", "cli.environment"}
-BELOW["cli"] = _ALL | {"nodes", "bringup", "supervisor", "client", "doctor"}
+BELOW["cli"] = _ALL | {"nodes", "bringup", "bringup_arguments", "supervisor", "client", "doctor"}
 BELOW["client"] = {"robots", "nodes"}
 
 # Libraries that only these rooms (or modules) may import.

@@ -97,10 +97,10 @@ def _wait_ready(supervisor: Supervisor, stop: threading.Event) -> None:
 
 
 def _show_arguments(kind: str) -> None:
-    from selfgrasp_nodes import bringup
+    from selfgrasp_nodes.bringup_arguments import arguments
 
     print(f"Arguments of '{kind}' (name:=value):\n")
-    for argument in bringup.arguments(kind):
+    for argument in arguments(kind):
         print(f"    '{argument.name}':")
         choices = f" Valid choices: {', '.join(argument.choices)}." if argument.choices else ""
         print(f"        {argument.description}.{choices}")

@@ -23,7 +23,7 @@ import numpy as np
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import StorageError
 from selfgrasp_nodes.perception.patches import cut_patches
-from selfgrasp_nodes.robots.description import GripperSpec
+from selfgrasp_nodes.robots.gripper_spec import GripperSpec
 from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.trials.store import TrialStore
 from selfgrasp_nodes.trials.store_record import StoredTry

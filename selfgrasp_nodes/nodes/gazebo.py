@@ -14,7 +14,8 @@ from dataclasses import replace
 import yaml
 
 from selfgrasp_nodes import bringup
-from selfgrasp_nodes.bringup import FOLDER, Argument, Description, OnDeath, Process
+from selfgrasp_nodes.bringup import FOLDER, Description, OnDeath, Process
+from selfgrasp_nodes.bringup_arguments import Argument, arguments
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.robots import RobotSpec, load_robot
 from selfgrasp_nodes.simulation.gazebo_robot import (
@@ -31,7 +32,7 @@ KIND = "gazebo"
 
 _REPLACED = ("use_sim_time", "discovery_range", "confirm")
 ARGUMENTS = (
-    *(a for a in bringup.arguments("robot") if a.name not in _REPLACED),
+    *(a for a in arguments("robot") if a.name not in _REPLACED),
     Argument("objects", "5", "blocks spawned on the table, 0 to 30"),
     Argument("seed", "1", "of the blocks and where they lie"),
     Argument("gui", "true", "Gazebo's window; false renders without a screen", ("true", "false")),

@@ -26,6 +26,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from selfgrasp_nodes import bringup
+from selfgrasp_nodes.bringup_arguments import arguments
 from selfgrasp_nodes.nodes import gazebo
 from selfgrasp_nodes.supervisor import Death, last_error
 
@@ -36,10 +37,10 @@ def launch_description(kind: str) -> LaunchDescription:
     """What ``ros2 launch`` runs for one kind of bring-up.
 
     Args:
-        kind: One of :data:`selfgrasp_nodes.bringup.KINDS`, or ``gazebo``.
+        kind: One of :data:`selfgrasp_nodes.bringup_arguments.KINDS`, or ``gazebo``.
     """
     simulator = kind == gazebo.KIND
-    table = gazebo.ARGUMENTS if simulator else bringup.arguments(kind)
+    table = gazebo.ARGUMENTS if simulator else arguments(kind)
     declared = [
         DeclareLaunchArgument(
             argument.name,

@@ -19,12 +19,9 @@ from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.robot_state import RobotState
+from selfgrasp_nodes.nodes.sim_arm import ArmController
 from selfgrasp_nodes.nodes.sim_cameras import SimCameras
-from selfgrasp_nodes.nodes.sim_controllers import (
-    ArmController,
-    GripperController,
-    joint_values,
-)
+from selfgrasp_nodes.nodes.sim_gripper import GripperController, joint_values
 from selfgrasp_nodes.nodes.sim_loop import SimLoop
 from selfgrasp_nodes.nodes.status import set_ok
 from selfgrasp_nodes.nodes.tf import TransformPublisher

@@ -13,7 +13,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import InvalidConfig, StorageError
-from selfgrasp_nodes.robots.description import CalibrationSpec, RobotSpec
+from selfgrasp_nodes.robots.camera_spec import CalibrationSpec
+from selfgrasp_nodes.robots.description import RobotSpec
 from selfgrasp_nodes.robots.loader import load_robot
 
 _MERGE = "tag:yaml.org,2002:merge"

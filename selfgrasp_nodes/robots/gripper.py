@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfgrasp_nodes.robots.description import GripperSpec
+from selfgrasp_nodes.robots.gripper_spec import GripperSpec
 
 
 def _link_angle(gripper: GripperSpec, width: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from selfgrasp_nodes.errors import InvalidConfig
-from selfgrasp_nodes.robots.description import GripperSpec
+from selfgrasp_nodes.robots.gripper_spec import GripperSpec
 
 CONTEXT = 1.5
 """A patch's side over the open hand's outer width (the paper's figure)."""

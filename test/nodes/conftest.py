@@ -124,7 +124,7 @@ class Graph:
         from rclpy.action import ActionClient
         from selfgrasp.action import ClearTable, Collect, Execute, MoveArm, Pick
 
-        from selfgrasp_nodes.nodes.sim_controllers import action_names
+        from selfgrasp_nodes.nodes.sim_gripper import action_names
 
         kinds = {
             "execute": Execute,

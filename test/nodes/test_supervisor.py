@@ -14,6 +14,7 @@ import pytest
 
 from selfgrasp_nodes import bringup
 from selfgrasp_nodes.bringup import Description, OnDeath, Process
+from selfgrasp_nodes.bringup_arguments import KINDS
 from selfgrasp_nodes.errors import InvalidConfig, Unavailable, UnknownName
 from selfgrasp_nodes.supervisor import Supervisor, last_error
 from selfgrasp_nodes.trials.reader import RunReader
@@ -224,7 +225,7 @@ def test_a_collection_records_its_tries_and_ends_by_itself(tmp_path: Path) -> No
 # -- the description
 
 
-@pytest.mark.parametrize("kind", bringup.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", ["grouped", "separate"])
 def test_every_node_runs_exactly_once(kind: str, mode: str, tmp_path: Path) -> None:
     description = bringup.describe(kind, {"processes": mode, "record": "somewhere"})

@@ -19,7 +19,7 @@ from selfgrasp_nodes.errors import (
 )
 from selfgrasp_nodes.nodes import tool_io
 from selfgrasp_nodes.robots import load_robot
-from selfgrasp_nodes.robots.description import ToolIoSpec
+from selfgrasp_nodes.robots.gripper_spec import ToolIoSpec
 
 ARM = load_robot("ur5_rg2_tool_io").arms[0]
 
