@@ -17,26 +17,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-from urllib.parse import quote
-
-import numpy as np
 
 from selfgrasp_nodes.errors import StorageError, UnknownName
 from selfgrasp_nodes.robots.patch import PatchGeometry
-from selfgrasp_nodes.trials.store_record import (
-    COLUMNS,
-    PICTURES,
-    PLAIN,
-    StoredTry,
-    from_row,
-    to_row,
-)
+from selfgrasp_nodes.trials.store_file import check_length, quoted, readable
+from selfgrasp_nodes.trials.store_reading import StoreReader
+from selfgrasp_nodes.trials.store_record import COLUMNS, StoredTry, to_row
 
 SCHEMA = 1
 KIND = "selfgrasp tries"
-Key = tuple[str, int, int]
 
 _QUOTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _INSERT = f"{{}} INTO tries ({_QUOTED}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -50,19 +40,13 @@ CREATE TABLE tries ({", ".join(f'"{n}" {kind}' for n, kind in COLUMNS.items())},
 """
 
 
-class TrialStore:
+class TrialStore(StoreReader):
     """A store that is open; use it as a context manager.
 
     Attributes:
         path: The file.
         geometry: Of its crops.
     """
-
-    def __init__(self, path: Path, connection: sqlite3.Connection, geometry: PatchGeometry):
-        """Use :meth:`create` or :meth:`open`."""
-        self.path = path
-        self.geometry = geometry
-        self._connection = connection
 
     @classmethod
     def create(cls, path: str | Path, geometry: PatchGeometry) -> TrialStore:
@@ -74,7 +58,7 @@ class TrialStore:
         path = Path(path)
         if path.exists():
             raise StorageError(f"{path} exists; open it to add to it, or choose another name")
-        with _readable(path):
+        with readable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Made whole beside its place: what is killed meanwhile leaves no half store.
             partial = path.with_name(f".{path.name}.new")
@@ -106,11 +90,11 @@ class TrialStore:
         path = Path(path)
         if not path.is_file():
             raise StorageError(f"there is no store {path}; 'selfgrasp collect' makes one")
-        with _readable(path):
-            _check_length(path)
+        with readable(path):
+            check_length(path)
             mode = "rw" if write else "ro"
             connection = sqlite3.connect(
-                f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30.0, isolation_level=None
+                f"file:{quoted(path)}?mode={mode}", uri=True, timeout=30.0, isolation_level=None
             )
             connection.row_factory = sqlite3.Row
             meta = {
@@ -125,8 +109,6 @@ class TrialStore:
             if write:
                 connection.execute("PRAGMA synchronous=NORMAL")
         return cls(path, connection, PatchGeometry.from_dict(meta["geometry"]))
-
-    # -- writing
 
     def append(self, tries: Iterable[StoredTry], known: str = "refuse") -> int:
         """Add tries, all or none; on return they are on disk.
@@ -191,7 +173,7 @@ class TrialStore:
                 + "; ".join(f"{k} {there.get(k)!r}, now {plain.get(k)!r}" for k in other)
                 + ". Use the same, or another file"
             )
-        with _readable(self.path):
+        with readable(self.path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?)", (run, json.dumps(plain))
             )
@@ -215,157 +197,16 @@ class TrialStore:
         for run, meta in source.runs().items():
             self.set_run(run, meta)
         added = 0
-        with _readable(source.path):
+        with readable(source.path):
             cursor = source._connection.execute(f"SELECT {_QUOTED} FROM tries")
             while rows := cursor.fetchmany(500):
                 added += self._insert([tuple(row) for row in rows], "keep")
-        with _readable(self.path):
+        with readable(self.path):
             for row in source._connection.execute("SELECT * FROM episodes"):
                 self._connection.execute(
                     "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?)", tuple(row)
                 )
         return added
-
-    # -- reading
-
-    def __len__(self) -> int:
-        with _readable(self.path):
-            return int(self._connection.execute("SELECT COUNT(*) FROM tries").fetchone()[0])
-
-    def keys(self, where: str = "", values: Sequence[Any] = ()) -> list[Key]:
-        """The keys, in order; ``where`` as for :meth:`iterate`."""
-        return [
-            (str(row[0]), int(row[1]), int(row[2]))
-            for row in self._select('run, episode, "try"', where, values)
-        ]
-
-    def iterate(
-        self, where: str = "", values: Sequence[Any] = (), pictures: bool = True
-    ) -> Iterator[StoredTry]:
-        """The tries in the order of their keys.
-
-        Args:
-            where: An SQL condition on the columns, e.g. ``"stage = ? AND success
-                IS NOT NULL"``; all where empty.
-            values: For its question marks.
-            pictures: Whether crops are read, too; without them it is fast.
-
-        Raises:
-            StorageError: If the file is damaged, or the condition is wrong.
-        """
-        names = [n for n in COLUMNS if pictures or n not in PICTURES]
-        for row in self._select(", ".join(f'"{n}"' for n in names), where, values):
-            yield from_row(dict(row))
-
-    def get(self, key: Key) -> StoredTry:
-        """One try.
-
-        Raises:
-            UnknownName: If there is none of this key.
-        """
-        for stored in self.iterate('run = ? AND episode = ? AND "try" = ?', key):
-            return stored
-        raise UnknownName("try", key, [str(k) for k in self.keys()[:5]])
-
-    def columns(
-        self, names: Sequence[str] = PLAIN, where: str = "", values: Sequence[Any] = ()
-    ) -> dict[str, np.ndarray]:
-        """Columns as arrays, in the order of the keys: for what needs no picture.
-
-        Args:
-            names: Of plain columns; ``success`` becomes float with NaN for None.
-            where: As for :meth:`iterate`.
-            values: For its question marks.
-
-        Raises:
-            UnknownName: If a column is not plain.
-        """
-        for name in names:
-            if name not in PLAIN:
-                raise UnknownName("column", name, PLAIN)
-        rows = list(self._select(", ".join(f'"{n}"' for n in names), where, values))
-        found = {}
-        for index, name in enumerate(names):
-            column = [row[index] for row in rows]
-            if COLUMNS[name].startswith("TEXT"):
-                found[name] = np.array(column, dtype=str)
-            elif COLUMNS[name].endswith("NOT NULL"):
-                found[name] = np.array(column, int if "INTEGER" in COLUMNS[name] else float)
-            else:
-                found[name] = np.array([np.nan if v is None else v for v in column], float)
-        return found
-
-    def episodes(self, run: str) -> dict[int, int]:
-        """Labelled tries of each finished episode of a run, by its number."""
-        with _readable(self.path):
-            cursor = self._connection.execute(
-                "SELECT episode, tries FROM episodes WHERE run = ? ORDER BY episode", (run,)
-            )
-            return {int(row[0]): int(row[1]) for row in cursor}
-
-    def runs(self) -> dict[str, dict[str, Any]]:
-        """What each run was collected with."""
-        with _readable(self.path):
-            cursor = self._connection.execute("SELECT run, meta FROM runs ORDER BY run")
-            return {str(row[0]): json.loads(row[1]) for row in cursor}
-
-    def info(self) -> dict[str, Any]:
-        """Counts by stage, label and outcome; size on disk."""
-        with _readable(self.path):
-            execute = self._connection.execute
-            groups = [
-                dict(row)
-                for row in execute(
-                    "SELECT run, robot, view, policy, stage, object_set, COUNT(*) AS tries, "
-                    "COUNT(success) AS labelled, COALESCE(SUM(success), 0) AS positives "
-                    "FROM tries GROUP BY run, robot, view, policy, stage, object_set"
-                )
-            ]
-            codes = {
-                str(row[0]): int(row[1])
-                for row in execute("SELECT code, COUNT(*) FROM tries GROUP BY code ORDER BY code")
-            }
-            pictures = execute("SELECT SUM(LENGTH(color) + LENGTH(height)) FROM tries").fetchone()
-        count = len(self)
-        files = [self.path, self.path.with_name(self.path.name + "-wal")]
-        size = sum(file.stat().st_size for file in files if file.exists())
-        return {
-            "path": str(self.path),
-            "tries": count,
-            "bytes": size,
-            "bytes_per_try": size / count if count else float("nan"),
-            "picture_bytes": int(pictures[0] or 0),
-            "geometry": self.geometry.as_dict(),
-            "groups": groups,
-            "codes": codes,
-            "runs": self.runs(),
-        }
-
-    def check(self) -> None:
-        """Read every page.
-
-        Raises:
-            StorageError: If one is damaged.
-        """
-        with _readable(self.path):
-            said = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(5)")]
-        if said != ["ok"]:
-            raise StorageError(f"{self.path} is damaged: {'; '.join(said)}")
-
-    def close(self) -> None:
-        """Release the file."""
-        self._connection.close()
-
-    def __enter__(self) -> TrialStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_crop(self, stored: StoredTry) -> None:
         pixels = self.geometry.crop_pixels
@@ -387,7 +228,7 @@ class TrialStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing; a key that is there already is refused."""
-        with _readable(self.path):
+        with readable(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -400,56 +241,3 @@ class TrialStore:
                         "(run, episode, try) is stored once"
                     ) from error
                 raise
-
-    def _select(self, what: str, where: str, values: Sequence[Any]) -> Iterator[sqlite3.Row]:
-        condition = f" WHERE {where}" if where else ""
-        with _readable(self.path):
-            yield from self._connection.execute(
-                f'SELECT {what} FROM tries{condition} ORDER BY run, episode, "try"', tuple(values)
-            )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into a StorageError."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise StorageError(f"{path}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise StorageError(
-            f"{path} is no store, or damaged ({error}): restore it from a copy; what can be read "
-            f"of it comes out with: sqlite3 {path} .recover"
-        ) from error
-    except OSError as error:
-        raise StorageError(f"{path} cannot be used: {error}") from error
-
-
-def _check_length(path: Path) -> None:
-    """Refuse a file that ends before its last page.
-
-    SQLite itself would notice only when a page is read that is missing. The
-    header's count holds while there is no log: with one, the last pages may be
-    in it.
-
-    Raises:
-        StorageError: With what is missing.
-    """
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and log.stat().st_size:
-        return
-    with path.open("rb") as file:
-        header = file.read(100)
-    size = path.stat().st_size
-    page = int.from_bytes(header[16:18], "big")
-    page = 65536 if page == 1 else page
-    count = int.from_bytes(header[28:32], "big")
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0") or size < count * page:
-        raise StorageError(
-            f"{path} is no store or was cut short ({size} bytes of {count * page}): restore it "
-            f"from a copy; what can be read of it comes out with: sqlite3 {path} .recover"
-        )
-
-
-def _quoted(path: Path) -> str:
-    return quote(str(path.absolute()))

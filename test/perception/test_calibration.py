@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import CalibrationFailed, InvalidConfig, StorageError
-from selfgrasp_nodes.perception import calibration_solve
+from selfgrasp_nodes.perception import calibration_closed
 from selfgrasp_nodes.perception.calibration_board import Board
 from selfgrasp_nodes.perception.calibration_data import load_session, save_session
 from selfgrasp_nodes.perception.calibration_solve import calibrate
@@ -72,7 +72,7 @@ def test_every_closed_solution_starts_near_the_truth():
         views, _ = find_views(session)
         arms = [view.parent_T_carrier for view in views]
         boards = [view.camera_T_board for view in views]
-        closed = [calibration_solve._park_martin, *calibration_solve._opencv_solutions()]
+        closed = [calibration_closed.park_martin, *calibration_closed.opencv_solutions()]
         for solve in closed:
             distance, angle = off(solve(arms, boards).x, true)
             assert distance < 0.01 and angle < 1.0, solve
