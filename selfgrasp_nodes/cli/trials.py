@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from selfgrasp_nodes.cli import trials_store
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from selfgrasp_nodes.trials.reader import RunReader
+    from selfgrasp_nodes.trials.record import TrialRecord
 
 HELP = "look into recorded runs and training stores"
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     console.print(_session_text(reader))
     if records:
-        console.print(_table(reader, len(records)))
+        console.print(_table(reader, len(records), console))
     console.print(_summary_text(reader))
     return _verify(reader, console) if args.verify else 0
 
@@ -68,47 +70,68 @@ def _session_text(reader: RunReader) -> str:
     )
 
 
-def _table(reader: RunReader, last: int) -> Table:
+_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "#": "right",
+    "trial": "left",
+    "action": "left",
+    "policy": "left",
+    "arm": "left",
+    "x, y, z [mm]": "right",
+    "angle [deg]": "right",
+    "outcome": "left",
+    "conf.": "right",
+    "width [mm]": "right",
+    "force [N]": "right",
+    "time [s]": "right",
+    "messages": "right",
+    "MB": "right",
+}
+"""Heading of each column -> how it is set."""
+
+_LEAVE_OUT = ("trial", "messages", "arm", "MB", "conf.", "policy", "time [s]", "angle [deg]")
+"""What a narrow terminal does without, the least of it first."""
+
+
+def _table(reader: RunReader, last: int, console: Console) -> Table:
+    """The last trials, a line each; columns that find no room on the terminal are left out."""
+    from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
-    table = Table(title=f"{last} of {len(reader)} trials")
-    for heading, right in (
-        ("#", True),
-        ("trial", False),
-        ("action", False),
-        ("policy", False),
-        ("arm", False),
-        ("x, y, z [mm]", True),
-        ("angle [deg]", True),
-        ("outcome", False),
-        ("conf.", True),
-        ("width [mm]", True),
-        ("force [N]", True),
-        ("time [s]", True),
-        ("messages", True),
-        ("MB", True),
-    ):
-        table.add_column(heading, justify="right" if right else "left")
-    for record in reader.records[-last:]:
-        candidate, outcome = record.candidate, record.outcome
-        good = record.code in ("SUCCESS", "CHANGED")
-        table.add_row(
-            str(record.index),
-            record.trial_id,
-            str(candidate.get("primitive", "?")).lower(),
-            str(candidate.get("policy", "")),
-            str(candidate.get("arm", "")),
-            " ".join(_number(v, 1e3, 0) for v in candidate.get("position", [])),
-            _number(candidate.get("angle"), 180 / math.pi, 0),
-            f"[{'green' if good else 'yellow'}]{record.code.lower()}[/]",
-            _number(outcome.get("confidence"), 1, 2),
-            _number(outcome.get("width_lifted"), 1e3, 1),
-            _number(outcome.get("force_held"), 1, 1),
-            _number((record.end - record.start) * 1e-9 if record.end else None, 1, 1),
-            str(record.messages),
-            _number(record.bytes, 1e-6, 1),
-        )
+    rows = [_cells(record) for record in reader.records[-last:]]
+    for dropped in range(len(_LEAVE_OUT) + 1):
+        table = Table(title=f"{last} of {len(reader)} trials")
+        shown = [heading for heading in _COLUMNS if heading not in _LEAVE_OUT[:dropped]]
+        for heading in shown:
+            table.add_column(escape(heading), justify=_COLUMNS[heading], no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[heading] for heading in shown))
+        free = console.options.update(width=1000)
+        if Measurement.get(console, free, table).maximum <= console.width:
+            break
     return table
+
+
+def _cells(record: TrialRecord) -> dict[str, str]:
+    """One trial's text for each column."""
+    candidate, outcome = record.candidate, record.outcome
+    good = record.code in ("SUCCESS", "CHANGED")
+    return {
+        "#": str(record.index),
+        "trial": record.trial_id,
+        "action": str(candidate.get("primitive", "?")).lower(),
+        "policy": str(candidate.get("policy", "")),
+        "arm": str(candidate.get("arm", "")),
+        "x, y, z [mm]": " ".join(_number(v, 1e3, 0) for v in candidate.get("position", [])),
+        "angle [deg]": _number(candidate.get("angle"), 180 / math.pi, 0),
+        "outcome": f"[{'green' if good else 'yellow'}]{record.code.lower()}[/]",
+        "conf.": _number(outcome.get("confidence"), 1, 2),
+        "width [mm]": _number(outcome.get("width_lifted"), 1e3, 1),
+        "force [N]": _number(outcome.get("force_held"), 1, 1),
+        "time [s]": _number((record.end - record.start) * 1e-9 if record.end else None, 1, 1),
+        "messages": str(record.messages),
+        "MB": _number(record.bytes, 1e-6, 1),
+    }
 
 
 def _summary_text(reader: RunReader) -> str:
@@ -124,7 +147,7 @@ def _number(value: float | None, scale: float, digits: int) -> str:
     return "-" if value is None else f"{value * scale:.{digits}f}"
 
 
-def _verify(reader: RunReader, console: object) -> int:
+def _verify(reader: RunReader, console: Console) -> int:
     """Read everything; count the trials that are whole."""
     from selfgrasp_nodes.errors import StorageError
 
@@ -137,6 +160,6 @@ def _verify(reader: RunReader, console: object) -> int:
         except StorageError as error:
             bad.append(f"{trial.record.trial_id}: {error}")
     for line in bad:
-        console.print(f"[red]{line}[/red]")  # type: ignore[attr-defined]
-    console.print(f"{len(reader) - len(bad)} of {len(reader)} trials are whole")  # type: ignore[attr-defined]
+        console.print(f"[red]{line}[/red]")
+    console.print(f"{len(reader) - len(bad)} of {len(reader)} trials are whole")
     return 1 if bad else 0

@@ -39,6 +39,17 @@ def test_a_table_of_the_trials(run, capsys, monkeypatch):
     assert "trial-0" not in text
 
 
+@pytest.mark.parametrize("columns", ["72", "80", "100"])
+def test_a_narrow_terminal_gets_fewer_columns_but_whole_ones(run, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main.main(["trials", "info", str(run)]) == 0
+    text = capsys.readouterr().out
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    assert len(lines) == 3, "one line a trial"
+    assert "…" not in text and "outcome" in text and "width [mm]" in text
+    assert all(len(line) <= int(columns) for line in lines)
+
+
 def test_json_lines(run, capsys):
     assert main.main(["trials", "info", str(run), "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
