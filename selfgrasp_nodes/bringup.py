@@ -9,6 +9,7 @@ when one dies.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 import yaml
 
 from selfgrasp_nodes.bringup_arguments import check_arguments, integer, number
-from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.errors import InvalidConfig, MissingDependency
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots.loader import robot_file
 
@@ -49,6 +50,7 @@ class Process:
         nodes: Hosted in it.
         on_death: What happens to the rest when it dies.
         command: Something else than nodes of this package, e.g. ``rviz2``.
+        remedy: What to do where that is not installed.
         files: Written before it starts, by name: their texts. ``{folder}`` in them, in
             commands and in nodes' parameters is the folder where they lie.
     """
@@ -57,6 +59,7 @@ class Process:
     nodes: tuple[NodeEntry, ...] = ()
     on_death: OnDeath = OnDeath.STOP
     command: tuple[str, ...] = ()
+    remedy: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -81,6 +84,21 @@ class Description:
         """All nodes by name."""
         return {node.name: node for process in self.processes for node in process.nodes}
 
+    def check_programs(self) -> None:
+        """Refuse, before anything starts, what starts programs that are not installed.
+
+        Raises:
+            MissingDependency: With all that is missing, and what to do about it.
+        """
+        missing: dict[str, str] = {}
+        for process in self.processes:
+            missing.update(dict.fromkeys(_missing(process.command), process.remedy))
+        if missing:
+            remedies = "; ".join(filter(None, dict.fromkeys(missing.values())))
+            raise MissingDependency(
+                f"not installed: {', '.join(missing)}" + (f"; {remedies}" if remedies else "")
+            )
+
     def commands(self, folder: Path) -> list[list[str]]:
         """The command line of each process.
 
@@ -93,6 +111,19 @@ class Description:
             for name, text in process.files.items():
                 (folder / name).write_text(text.replace(FOLDER, str(folder)))
         return [_command(process, folder, self) for process in self.processes]
+
+
+def _missing(command: Sequence[str]) -> list[str]:
+    """The program of a command line, and the package of a ``ros2 run``, that are not there."""
+    if not command:
+        return []
+    missing = [] if shutil.which(command[0]) else [command[0]]
+    if tuple(command[:2]) == ("ros2", "run"):
+        prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+        marker = Path("share", "ament_index", "resource_index", "packages", command[2])
+        if not any(prefix and (prefix / marker).is_file() for prefix in map(Path, prefixes)):
+            missing.append(f"ROS package {command[2]}")
+    return missing
 
 
 FOLDER = "{folder}"
@@ -121,7 +152,9 @@ def describe(kind: str, given: Mapping[str, str] | None = None) -> Description:
     processes = [process for process in processes if process.nodes]
     if values["rviz"] == "true":
         view = str(share_dir() / "config" / "rviz" / "selfgrasp.rviz")
-        processes.append(Process("rviz", on_death=OnDeath.GO_ON, command=("rviz2", "-d", view)))
+        remedy = "rviz2 comes with a ROS distribution: source one, or leave rviz:=true out"
+        command = ("rviz2", "-d", view)
+        processes.append(Process("rviz", on_death=OnDeath.GO_ON, command=command, remedy=remedy))
     environment = {
         "ROS_AUTOMATIC_DISCOVERY_RANGE": values.get("discovery_range", "LOCALHOST"),
         # Small matrices: more threads than this only take the cores from each other.

@@ -92,6 +92,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all processes; returns at once."""
+        self.description.check_programs()
         environment = {**os.environ, **self.description.environment, "PYTHONUNBUFFERED": "1"}
         self._folder = Path(tempfile.mkdtemp(prefix="selfgrasp-"))
         commands = self.description.commands(self._folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -30,6 +31,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give it back."""
     if _domain is not None:
         _domain.__exit__(None, None, None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> object:
+    """Keep launch_testing's plugin, where there is one, to the tests that are its own.
+
+    To find out which these are it imports every file under its bare name, which fails where two
+    rooms have a test of one name.
+    """
+    if module_path.parent.name == "launch":
+        return None
+    return pytest.Module.from_parent(parent, path=module_path)
 
 
 _NUMBER = pytest.StashKey[int]()

@@ -30,6 +30,8 @@ from selfgrasp_nodes.simulation.scenes import random_scene
 
 KIND = "gazebo"
 
+_REMEDY = "docs/gazebo.md names the Debian packages of Gazebo, its bridge and its controllers"
+
 _REPLACED = ("use_sim_time", "discovery_range", "confirm")
 ARGUMENTS = (
     *(a for a in arguments("robot") if a.name not in _REPLACED),
@@ -83,9 +85,8 @@ def describe(given: Mapping[str, str] | None = None) -> Description:
             p for v in ("GZ_SIM_SYSTEM_PLUGIN_PATH", "LD_LIBRARY_PATH") if (p := os.getenv(v))
         ),
     }
-    return Description(
-        KIND, (*world, *spawned, *processes), environment, {**graph.arguments, **own}
-    )
+    others = (replace(process, remedy=_REMEDY) for process in (*world, *spawned))
+    return Description(KIND, (*others, *processes), environment, {**graph.arguments, **own})
 
 
 def _world(robot: RobotSpec, gui: bool) -> list[Process]:

@@ -15,7 +15,12 @@ import pytest
 from selfgrasp_nodes import bringup
 from selfgrasp_nodes.bringup import Description, OnDeath, Process
 from selfgrasp_nodes.bringup_arguments import KINDS
-from selfgrasp_nodes.errors import InvalidConfig, Unavailable, UnknownName
+from selfgrasp_nodes.errors import (
+    InvalidConfig,
+    MissingDependency,
+    Unavailable,
+    UnknownName,
+)
 from selfgrasp_nodes.supervisor import Supervisor, last_error
 from selfgrasp_nodes.trials.reader import RunReader
 
@@ -116,10 +121,32 @@ def test_stop_takes_less_than_five_seconds_whatever_they_do() -> None:
     assert not [member for pid in pids for member in session_members(pid)]
 
 
-def test_a_program_that_does_not_exist() -> None:
-    description = Description("sim", (Process("rviz", command=("no-such-program",)),), {}, {})
-    with pytest.raises(Unavailable, match="no-such-program"):
-        Supervisor(description, None).start()
+def test_programs_that_are_not_installed_are_all_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Process("other", command=(sys.executable, "-c", SLEEPS))
+    gone = Process("rviz", command=("no-such-program",), remedy="install it")
+    package = Process("bridge", command=("ros2", "run", "no_such_package", "bridge"))
+    supervisor = Supervisor(Description("sim", (other, gone, package), {}, {}), None)
+    with pytest.raises(MissingDependency, match=r"no-such-program, .*no_such_package; install it"):
+        supervisor.start()
+    assert not supervisor.children
+    # What is there is not complained of.
+    marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "a_package"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    (tmp_path / "ros2").write_text("#!/bin/sh\n")
+    (tmp_path / "ros2").chmod(0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    there = Process("bridge", command=("ros2", "run", "a_package", "bridge"))
+    Description("sim", (there, Process("node")), {}, {}).check_programs()
+
+
+def test_rviz_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingDependency, match=r"rviz2; .*leave rviz:=true out"):
+        bringup.describe("sim", {"rviz": "true"}).check_programs()
 
 
 SELFGRASP = [

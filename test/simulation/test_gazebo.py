@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import InvalidConfig, InvalidScene, UnknownName
+from selfgrasp_nodes.errors import InvalidConfig, InvalidScene, MissingDependency, UnknownName
 from selfgrasp_nodes.motion.model import RobotModel
 from selfgrasp_nodes.nodes import gazebo
 from selfgrasp_nodes.robots import load_robot, robot_names
@@ -310,6 +310,13 @@ def test_the_bring_up_starts_gazebo_and_all_nodes_but_sim(name: str, tmp_path: P
         assert section["ros__parameters"]["use_sim_time"] is True
     for file in tmp_path.glob("*.sdf"):
         assert "Valid" in sdf("-k", str(file))
+
+
+def test_without_gazebo_all_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    with pytest.raises(MissingDependency, match=r"gz, .*ros_gz_bridge.*; docs/gazebo\.md"):
+        gazebo.describe({"objects": "0"}).check_programs()
 
 
 def test_bad_arguments_are_refused() -> None:
