@@ -20,7 +20,8 @@ from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.trials.reader import RunReader
 
 FILE = share_dir() / "launch" / "collect.launch.py"
-FOLDER = Path(tempfile.mkdtemp(prefix="selfgrasp-collect-")) / "run"
+KEPT = tempfile.TemporaryDirectory(prefix="selfgrasp-collect-")  # until the process ends
+FOLDER = Path(KEPT.name) / "run"
 
 
 @pytest.mark.launch_test
