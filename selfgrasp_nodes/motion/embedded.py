@@ -12,11 +12,11 @@ import threading
 import numpy as np
 
 from selfgrasp_nodes.errors import PlanningFailed
-from selfgrasp_nodes.motion.collision import CollisionChecker, Contact
+from selfgrasp_nodes.motion.cell import Cell
+from selfgrasp_nodes.motion.collision import Contact
 from selfgrasp_nodes.motion.escape import way_out
 from selfgrasp_nodes.motion.kinematics import ArmKinematics
 from selfgrasp_nodes.motion.lines import densified, joined, line
-from selfgrasp_nodes.motion.model import RobotModel
 from selfgrasp_nodes.motion.options import MotionOptions, load_options
 from selfgrasp_nodes.motion.sampling import check_planner, sample_path
 from selfgrasp_nodes.motion.timing import Limits, interpolate, parametrise
@@ -48,15 +48,10 @@ class EmbeddedPlanner:
         self.options = options or load_options(robot=robot.name)
         check_planner(self.options.planner.name)
         self._lock = threading.RLock()
-        self._model = RobotModel(robot)
-        self._chains = {a.name: ArmKinematics(self._model, a) for a in robot.arms}
-        self._indices = {a.name: self._model.indices(a.joints) for a in robot.arms}
-        planner = self.options.planner
-        self._collision = CollisionChecker(self._model, planner.obstacle_cell, planner.payload)
-        self._visibility = Visibility(self._model)
-        # Where the arms are taken to be, and the configuration that is checked.
-        self._assumed = self._model.neutral()
-        self._cell = self._assumed.copy()
+        self._cell = Cell(robot, self.options.planner)
+        model = self._cell.model
+        self._chains = {a.name: ArmKinematics(model, a) for a in robot.arms}
+        self._visibility = Visibility(model)
 
     def close(self) -> None:
         """Nothing of it outlives it."""
@@ -93,15 +88,12 @@ class EmbeddedPlanner:
     def set_obstacles(self, heightmap: Heightmap | None) -> None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            self._collision.set_heightmap(heightmap)
+            self._cell.collision.set_heightmap(heightmap)
 
     def set_arm(self, arm: str, q: np.ndarray, width: float | None = None) -> None:
         """See :class:`selfgrasp_nodes.motion.planner.Planner`."""
         with self._lock:
-            spec = self.robot.arm(arm)
-            self._assumed[self._indices[spec.name]] = q
-            if width is not None:
-                self._model.set_width(self._assumed, spec, width)
+            self._cell.assume(self.robot.arm(arm), q, width)
 
     def plan_free(
         self,
@@ -118,9 +110,11 @@ class EmbeddedPlanner:
             spec, q_start = self._begin(arm), np.asarray(q_start, float)
             contact = Contact.CARRY if carries else Contact.FREE
             self._check_start(spec, q_start)
-            if carries and self._collides(spec, q_start, contact, width):
+            if carries and self._cell.collides(spec, q_start, contact, width):
                 contact = Contact.FREE  # what is carried is smaller than assumed
-            self._refuse(spec, q_start, contact, width, "the arm is in collision where it starts")
+            self._cell.refuse(
+                spec, q_start, contact, width, "the arm is in collision where it starts"
+            )
             q_goal = self._goal(spec, q_start, np.asarray(goal, float), contact, width)
             return self._free_path(spec, q_start, q_goal, contact, scale)
 
@@ -152,7 +146,9 @@ class EmbeddedPlanner:
                         "singularity or the end of its reach"
                     )
                 for joints in ((knots[-1] + found) / 2, found):
-                    self._refuse(spec, joints, Contact.TOUCH, width, "the straight line collides")
+                    self._cell.refuse(
+                        spec, joints, Contact.TOUCH, width, "the straight line collides"
+                    )
                 knots.append(found)
             speeds = self.options.speed
             limits = self._limits(
@@ -176,17 +172,17 @@ class EmbeddedPlanner:
         with self._lock:
             spec, q = self._begin(arm), np.asarray(q_start, float)
             self._check_start(spec, q)
-            if not self._collides(spec, q, Contact.FREE, width):
+            if not self._cell.collides(spec, q, Contact.FREE, width):
                 return None
             what = "the arm is in collision where it starts"
-            self._refuse(spec, q, Contact.ESCAPE, width, what)
+            self._cell.refuse(spec, q, Contact.ESCAPE, width, what)
             chain = self._chain(arm)
             knots, travel = way_out(
                 chain,
                 q,
                 rise,
-                lambda q: self._collision.among(self._place(spec, q, width), spec),
-                lambda q: self._collides(spec, q, Contact.ESCAPE, width),
+                lambda q: self._cell.collision.among(self._cell.place(spec, q, width), spec),
+                lambda q: self._cell.collides(spec, q, Contact.ESCAPE, width),
             )
             speeds = self.options.speed
             limits = self._limits(spec, scale, speeds.linear_velocity, speeds.linear_acceleration)
@@ -197,7 +193,7 @@ class EmbeddedPlanner:
         with self._lock:
             spec = self._begin(arm)
             for index in range(len(trajectory.time) - 1, -1, -1):
-                q = self._place(spec, trajectory.positions[index], None)
+                q = self._cell.place(spec, trajectory.positions[index])
                 if self._visibility.blocks(q, spec):
                     last = index + 1 == len(trajectory.time)
                     return None if last else float(trajectory.time[index + 1])
@@ -214,7 +210,9 @@ class EmbeddedPlanner:
             steps = np.abs(np.diff(trajectory.positions, axis=0)).max(axis=1, initial=0).sum()
             count = int(np.clip(steps / 0.15, 1, 60)) + 1
             positions, _ = interpolate(trajectory, np.linspace(0, trajectory.duration, count))
-            boxes = [self._collision.boxes(self._place(spec, q, None), spec) for q in positions]
+            boxes = [
+                self._cell.collision.boxes(self._cell.place(spec, q), spec) for q in positions
+            ]
             low = np.array([b[0] for b in boxes])
             high = np.array([b[1] for b in boxes])
             if len(boxes) == 1:
@@ -233,7 +231,7 @@ class EmbeddedPlanner:
     ) -> Trajectory:
         """The trajectory between two configurations that are free; the gripper is in place."""
         limits = self._limits(spec, scale)
-        if self._clear(spec, np.stack([q_start, q_goal]), contact):
+        if self._cell.clear(spec, np.stack([q_start, q_goal]), contact):
             return parametrise(spec.joints, np.stack([q_start, q_goal]), limits)
         return self._sampled(spec, q_start, q_goal, contact, limits)
 
@@ -242,29 +240,8 @@ class EmbeddedPlanner:
 
     def _begin(self, arm: str) -> ArmSpec:
         """Put every arm where it is taken to be; the description of the one that moves."""
-        self._cell[:] = self._assumed
+        self._cell.begin()
         return self.robot.arm(arm)
-
-    def _place(self, arm: ArmSpec, q: np.ndarray, width: float | None) -> np.ndarray:
-        """The whole cell's configuration with one arm (and gripper) put there."""
-        self._cell[self._indices[arm.name]] = q
-        if width is not None:
-            self._model.set_width(self._cell, arm, width)
-        return self._cell
-
-    def _collides(
-        self, arm: ArmSpec, q: np.ndarray, contact: Contact, width: float | None = None
-    ) -> bool:
-        return self._collision.collides(self._place(arm, q, width), arm, contact)
-
-    def _refuse(
-        self, arm: ArmSpec, q: np.ndarray, contact: Contact, width: float | None, what: str
-    ) -> None:
-        """Raise PlanningFailed, naming the shapes, where a configuration collides."""
-        if self._collides(arm, q, contact, width):
-            pairs = self._collision.culprits(self._cell, arm, contact)
-            named = ", ".join(f"{a} with {b}" for a, b in pairs[:3])
-            raise PlanningFailed(f"{what}: {named}")
 
     def _check_start(self, arm: ArmSpec, q: np.ndarray) -> None:
         if q.shape != (len(arm.joints),) or not np.all(np.isfinite(q)):
@@ -284,7 +261,7 @@ class EmbeddedPlanner:
         chain = self._chain(arm.name)
         if goal.shape == (4, 4):
             q_goal = chain.ik(goal, q_start)
-            if len(arm.joints) > 6 and self._collides(arm, q_goal, contact, width):
+            if len(arm.joints) > 6 and self._cell.collides(arm, q_goal, contact, width):
                 q_goal = self._other_elbow(arm, q_start, goal, contact, width, q_goal)
         elif goal.shape == q_start.shape and np.all(np.isfinite(goal)):
             q_goal = goal
@@ -301,7 +278,7 @@ class EmbeddedPlanner:
             raise PlanningFailed(
                 f"goal must be {len(arm.joints)} finite joint positions or a 4 x 4 pose"
             )
-        self._refuse(arm, q_goal, contact, width, "the goal is in collision")
+        self._cell.refuse(arm, q_goal, contact, width, "the goal is in collision")
         return q_goal
 
     def _other_elbow(
@@ -318,7 +295,7 @@ class EmbeddedPlanner:
         for spread in np.linspace(0.3, 1.2, _GOAL_RESTARTS):
             seed = np.asarray(arm.ready) + spread * rng.uniform(-1, 1, len(arm.ready))
             q = chain.solve(goal, np.clip(seed, chain.lower, chain.upper))
-            if q is not None and not self._collides(arm, q, contact, width):
+            if q is not None and not self._cell.collides(arm, q, contact, width):
                 return q
         return fallback
 
@@ -331,13 +308,6 @@ class EmbeddedPlanner:
             scale * speed.acceleration * np.asarray(arm.acceleration_limits),
             scale * tool,
             tool_acceleration,
-        )
-
-    def _clear(self, arm: ArmSpec, corners: np.ndarray, contact: Contact) -> bool:
-        """Whether a joint path, straight between its corners, is free of collisions."""
-        return not any(
-            self._collides(arm, q, contact)
-            for q in densified(corners, self.options.planner.resolution)
         )
 
     def _sampled(
@@ -358,14 +328,14 @@ class EmbeddedPlanner:
             q_goal,
             lower,
             upper,
-            lambda q: not self._collides(arm, q, contact),
+            lambda q: not self._cell.collides(arm, q, contact),
             options.name,
             options.timeout,
             options.resolution,
         )
         for step in _CORNER_STEPS:
             trajectory = parametrise(arm.joints, densified(corners, step), limits)
-            if self._clear(arm, trajectory.positions, contact):
+            if self._cell.clear(arm, trajectory.positions, contact):
                 return trajectory
         return joined(
             [parametrise(arm.joints, np.stack(leg), limits) for leg in itertools.pairwise(corners)]

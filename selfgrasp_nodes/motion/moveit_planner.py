@@ -111,7 +111,7 @@ class MoveItPlanner(EmbeddedPlanner):
             goal = chain.ik(np.asarray(world_T_tip, float), q)
             for joints in (q, goal):
                 what = "the straight line collides at one end"
-                self._refuse(spec, joints, Contact.TOUCH, width, what)
+                self._cell.refuse(spec, joints, Contact.TOUCH, width, what)
             share = (speed or self.options.speed.linear_velocity) * scale / self._fastest
             # Without the objects: the hand may touch them. What else would is seen below.
             reply = self._ask(spec, q, goal, PILZ, LINE, float(np.clip(share, 0.01, 1.0)), False)
@@ -156,10 +156,10 @@ class MoveItPlanner(EmbeddedPlanner):
         self._show(objects)
         options, grip = self.options, spec.gripper
         edge = options.planner.payload if carries else 0.0
-        names = self._model.model.names
-        mimics = {mimic.joint for mimic in self._model.mimics}
+        names = self._cell.model.model.names
+        mimics = {mimic.joint for mimic in self._cell.model.mimics}
         others = {
-            names[joint]: float(self._cell[self._model.model.idx_qs[joint]])
+            names[joint]: float(self._cell.q[self._cell.model.model.idx_qs[joint]])
             for joint in range(1, len(names))
             if names[joint] not in spec.joints and names[joint] not in mimics
         }
@@ -196,7 +196,7 @@ class MoveItPlanner(EmbeddedPlanner):
 
     def _furniture(self) -> list[SceneShape]:
         """Table, bins and fixed cameras."""
-        boxes = self._collision.fixed_boxes()
+        boxes = self._cell.collision.fixed_boxes()
         for camera in self.robot.cameras:
             if camera.parent == "world":
                 boxes.append((f"camera {camera.name}", np.full(3, _CAMERA), camera.pose.matrix))
@@ -207,10 +207,10 @@ class MoveItPlanner(EmbeddedPlanner):
 
     def _hand_links(self, spec: ArmSpec) -> list[str]:
         """Links that turn with the arm's last joint, the fingers among them."""
-        joints = self._model.subtree(self._model.arm_joint_ids(spec)[-1])
+        joints = self._cell.model.subtree(self._cell.model.arm_joint_ids(spec)[-1])
         return [
             frame.name
-            for frame in self._model.model.frames
+            for frame in self._cell.model.model.frames
             if frame.parentJoint in joints and frame.type.name == "BODY"
         ]
 
@@ -260,7 +260,7 @@ class MoveItPlanner(EmbeddedPlanner):
                 "limits of config/moveit agree with the robot's description?"
             )
         for q in densified(positions, self.options.planner.resolution):
-            self._refuse(spec, q, contact, None, "MoveIt's path collides")
+            self._cell.refuse(spec, q, contact, None, "MoveIt's path collides")
         return Trajectory(spec.joints, time, positions, velocities)
 
 
