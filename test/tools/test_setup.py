@@ -17,6 +17,7 @@ import launcher  # noqa: E402
 import repair_wheels  # noqa: E402
 import steps  # noqa: E402
 import system_packages  # noqa: E402
+import wheels  # noqa: E402
 from console import Console, SetupError  # noqa: E402
 
 
@@ -127,6 +128,20 @@ def test_baked_paths_of_the_wheels_are_replaced_once(tmp_path: Path) -> None:
     assert repair_wheels.repair(tmp_path, "/py", "/np") == 1
     assert file.read_text() == 'INCLUDE "/py;/np;/usr/include"'
     assert repair_wheels.repair(tmp_path, "/py", "/np") == 0
+
+
+def test_the_environment_gets_a_pip_that_finds_what_fits(tmp_path: Path, console: Console) -> None:
+    chosen = interpreter.choose_interpreter({"PYTHON": sys.executable}, ROOT)
+    venv = tmp_path / ".venv"
+    try:
+        wheels.environment_step(tmp_path, venv, chosen, console).run()
+    except SetupError as error:
+        if "No matching distribution" not in str(error) and "onnection" not in str(error):
+            raise
+        pytest.skip("no package index can be reached")
+    ask = [venv / "bin" / "python", "-c", "import pip; print(pip.__version__)"]
+    version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert tuple(int(part) for part in version.split(".")[:2]) >= (25, 1)
 
 
 def test_executables_are_the_nodes_that_exist() -> None:

@@ -12,6 +12,9 @@ from console import Console
 from interpreter import Interpreter
 from steps import Step, digest
 
+# Older ones search for minutes, in vain, for versions that fit each other on Python 3.10.
+PIP = "pip>=25.1"
+
 
 def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> Step:
     """Make the virtual environment, anew where another Python made the last one."""
@@ -23,12 +26,15 @@ def environment_step(root: Path, venv: Path, interpreter: Interpreter, console: 
         if not venv.exists():
             options = ["--system-site-packages"] if interpreter.distribution else []
             console.run([interpreter.path, "-m", "venv", *options, venv])
+        command: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install"]
+        command += ["--disable-pip-version-check", PIP]
+        console.run(command, _clean(os.environ, interpreter))
 
     origin = f"ROS 2 {interpreter.distribution}" if interpreter.distribution else "ROS 2 wheels"
     return Step(
         "environment",
         f"Virtual environment: Python {interpreter.minor}, {origin}",
-        digest("venv", str(root), interpreter.key),
+        digest("venv", str(root), interpreter.key, PIP),
         run,
         venv / ".setup",
         present=(venv / "bin" / "python").exists,
