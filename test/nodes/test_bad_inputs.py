@@ -87,9 +87,9 @@ mount -t tmpfs -o size={size}m tmpfs /dev/shm
 python="{sys.executable}"
 "$python" -m selfgrasp_nodes.cli.main exec sh -c '
     echo "$FASTDDS_DEFAULT_PROFILES_FILE"
-    {sys.executable} -m selfgrasp_nodes.nodes.main sim heightmap &
+    {sys.executable} -m selfgrasp_nodes.nodes.main sim heightmap > {tmp_path}/nodes &
     nodes=$!
-    sleep 1
+    until grep -q "READY heightmap" {tmp_path}/nodes; do kill -0 $nodes; sleep 0.1; done
     {sys.executable} -m selfgrasp_nodes.cli.main check --seconds 3 --json {tmp_path}/found.json
     kill $nodes
     wait $nodes
