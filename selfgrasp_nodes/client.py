@@ -9,29 +9,72 @@
         print(result.message or result.trials[-1].outcome.reason)
 
 Answers are the messages themselves; what went wrong is raised as a subclass of
-``SelfGraspError`` with the node's own words. Needs the interfaces and rclpy,
-nothing else of this package's heavy libraries.
+``SelfGraspError`` with the node's own words. Every call has a twin that returns at
+once (``pick_async``). All may be called from any thread and inside any callback,
+feedback of this client included. Needs the interfaces and rclpy, nothing of what
+the nodes need.
 """
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-import rclpy
-from rclpy.action import ActionClient
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import TransformStamped
 from selfgrasp.action import ClearTable, Collect, Execute, MoveArm, Pick
-from selfgrasp.msg import Candidate, Observation
+from selfgrasp.msg import Candidate, Observation, View
 from selfgrasp.srv import Capture, CaptureBackground, LoadCheckpoint, Plan
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
-from selfgrasp_nodes.errors import Unavailable
-from selfgrasp_nodes.nodes.status import check
-from selfgrasp_nodes.nodes.waiting import call, wait
+from selfgrasp_nodes.nodes.remote import Pending, Remote
 
-_ANSWER = 10.0  # for a node to accept a goal [s]
+__all__ = ["Pending", "SelfGrasp", "observation_of"]
+
+T = TypeVar("T")
+OnFeedback = Callable[[Any], None]
+
+_STOP = 2.0  # longest wait for what was interrupted to stop [s]
+
+_SERVICES = {
+    "capture": Capture,
+    "capture_background": CaptureBackground,
+    "plan": Plan,
+    "load_checkpoint": LoadCheckpoint,
+}
+_ACTIONS = {
+    "pick": Pick,
+    "clear_table": ClearTable,
+    "collect": Collect,
+    "execute": Execute,
+    "move_arm": MoveArm,
+}
+
+
+def observation_of(
+    color: Image,
+    depth: Image,
+    info: CameraInfo,
+    camera_pose: TransformStamped | None = None,
+    camera: str = "camera",
+) -> Observation:
+    """An observation of one's own camera's messages, for :meth:`SelfGrasp.plan`.
+
+    Args:
+        color: rgb8 or bgr8.
+        depth: 32FC1 [m] or 16UC1 [mm], aligned to colour.
+        info: Of both.
+        camera_pose: The optical frame in ``header.frame_id``; where None, TF says where
+            the colour image's frame is.
+        camera: Name of the view.
+    """
+    view = View(camera=camera, color=color, depth=depth, info=info)
+    if camera_pose is not None:
+        view.camera_pose = camera_pose
+    observation = Observation(views=[view])
+    observation.header.stamp = color.header.stamp
+    return observation
 
 
 class SelfGrasp:
@@ -52,34 +95,10 @@ class SelfGrasp:
         action_timeout: float = 1800.0,
     ):
         self.timeout, self.action_timeout = timeout, action_timeout
-        self._context = Context()
-        rclpy.init(context=self._context)
-        self.node = rclpy.create_node(name, namespace=namespace or None, context=self._context)
-        services = {
-            "capture": Capture,
-            "capture_background": CaptureBackground,
-            "plan": Plan,
-            "load_checkpoint": LoadCheckpoint,
-        }
-        actions = {
-            "pick": Pick,
-            "clear_table": ClearTable,
-            "collect": Collect,
-            "execute": Execute,
-            "move_arm": MoveArm,
-        }
-        # All of them before the node spins: rclpy lets its executor see half-made clients.
-        self._services: dict[str, Any] = {
-            n: self.node.create_client(kind, n) for n, kind in services.items()
-        }
-        self._actions: dict[str, Any] = {
-            n: ActionClient(self.node, kind, n) for n, kind in actions.items()
-        }
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name=name, daemon=True)
-        self._thread.start()
+        self._remote = Remote(name, namespace, _SERVICES, _ACTIONS)
+        self.node = self._remote.node
+
+    # -- seeing and choosing
 
     def observe(self, cameras: Sequence[str] = ()) -> Observation:
         """A fresh observation with the arms out of view.
@@ -87,41 +106,72 @@ class SelfGrasp:
         Raises:
             SelfGraspError: If there is no picture, or it cannot be used.
         """
-        request = Capture.Request(cameras=list(cameras), require_arm_clear=True)
-        return check(call(self._services["capture"], request, self.timeout)).observation
+        return _finish(self.observe_async(cameras))
 
-    def plan(
-        self,
-        observation: Observation | None = None,
-        *,
-        policy: str = "",
-        arm: str = "",
-        max_candidates: int = 0,
-        seed: int = 0,
-    ) -> list[Candidate]:
+    def observe_async(self, cameras: Sequence[str] = ()) -> Pending[Observation]:
+        """As :meth:`observe`, without waiting."""
+        request = Capture.Request(cameras=list(cameras), require_arm_clear=True)
+        return self._ask("capture", request, lambda answer: answer.observation)
+
+    def plan(self, observation: Observation | None = None, **options: Any) -> list[Candidate]:
         """Ranked candidates, best first.
 
         Args:
-            observation: To decide on; a fresh one where None.
-            policy: Name; empty for the node's default.
-            arm: Only for this arm; empty for any.
-            max_candidates: At most so many; 0 for the node's default.
-            seed: Makes a sampling policy repeatable.
+            observation: To decide on, e.g. by :func:`observation_of`; where None, the
+                heightmap node takes one.
+            **options: As :meth:`plan_async`.
 
         Raises:
             SelfGraspError: ``EmptyObservation`` where there is nothing to act on.
         """
-        request = Plan.Request(policy=policy, arm=arm, max_candidates=max_candidates, seed=seed)
+        return _finish(self.plan_async(observation, **options))
+
+    def plan_async(
+        self,
+        observation: Observation | None = None,
+        *,
+        primitives: Sequence[int] = (),
+        policy: str = "",
+        arm: str = "",
+        max_candidates: int = 0,
+        roi: tuple[int, int, int, int] | None = None,
+        max_age: float = 0.0,
+        seed: int = 0,
+    ) -> Pending[list[Candidate]]:
+        """As :meth:`plan`, without waiting.
+
+        Args:
+            observation: As there.
+            primitives: ``Candidate.GRASP``, ``Candidate.PUSH``; empty for all that the
+                policy knows.
+            policy: Name; empty for the node's default.
+            arm: Only for this arm; empty for any.
+            max_candidates: At most so many; 0 for the node's default.
+            roi: Only candidates in this box (x, y, width, height) of the heightmap [px].
+            max_age: Images may be so old [s]; 0: fresh ones are taken.
+            seed: Makes a sampling policy repeatable.
+        """
+        seconds, nanoseconds = divmod(round(max_age * 1e9), 1_000_000_000)
+        request = Plan.Request(
+            primitives=list(primitives),
+            policy=policy,
+            arm=arm,
+            max_candidates=max_candidates,
+            max_age=Duration(sec=seconds, nanosec=nanoseconds),
+            seed=seed,
+        )
+        if roi is not None:
+            x, y, width, height = roi
+            request.use_roi = True
+            request.roi = RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
         if observation is not None:
             request.observation = [observation]
-        return list(check(call(self._services["plan"], request, self.timeout)).candidates)
+        return self._ask("plan", request, lambda answer: list(answer.candidates))
+
+    # -- acting
 
     def execute(
-        self,
-        candidate: Candidate,
-        *,
-        on_feedback: Callable[[Any], None] | None = None,
-        **fields: Any,
+        self, candidate: Candidate, *, on_feedback: OnFeedback | None = None, **fields: Any
     ) -> Execute.Result:
         """Execute one candidate; the result holds the labelled outcome.
 
@@ -130,73 +180,70 @@ class SelfGrasp:
             on_feedback: Called with each feedback.
             **fields: Of the goal, e.g. ``plan_only=True``.
         """
-        goal = Execute.Goal(candidate=candidate, **fields)
-        return self._act("execute", goal, on_feedback)
+        return _finish(self.execute_async(candidate, on_feedback=on_feedback, **fields))
 
-    def pick(
-        self, *, on_feedback: Callable[[Any], None] | None = None, **fields: Any
-    ) -> Pick.Result:
+    def execute_async(
+        self, candidate: Candidate, *, on_feedback: OnFeedback | None = None, **fields: Any
+    ) -> Pending[Execute.Result]:
+        """As :meth:`execute`, without waiting."""
+        return self._act("execute", Execute.Goal(candidate=candidate, **fields), on_feedback)
+
+    def pick(self, *, on_feedback: OnFeedback | None = None, **fields: Any) -> Pick.Result:
         """Try until one grasp (or push) succeeds; fields as in ``Pick.action``."""
+        return _finish(self.pick_async(on_feedback=on_feedback, **fields))
+
+    def pick_async(
+        self, *, on_feedback: OnFeedback | None = None, **fields: Any
+    ) -> Pending[Pick.Result]:
+        """As :meth:`pick`, without waiting."""
         return self._act("pick", Pick.Goal(**fields), on_feedback)
 
     def clear_table(
-        self, *, on_feedback: Callable[[Any], None] | None = None, **fields: Any
+        self, *, on_feedback: OnFeedback | None = None, **fields: Any
     ) -> ClearTable.Result:
         """Pick until the table is empty; fields as in ``ClearTable.action``."""
+        return _finish(self.clear_table_async(on_feedback=on_feedback, **fields))
+
+    def clear_table_async(
+        self, *, on_feedback: OnFeedback | None = None, **fields: Any
+    ) -> Pending[ClearTable.Result]:
+        """As :meth:`clear_table`, without waiting."""
         return self._act("clear_table", ClearTable.Goal(**fields), on_feedback)
 
     def collect(
-        self, tries: int, *, on_feedback: Callable[[Any], None] | None = None, **fields: Any
+        self, tries: int, *, on_feedback: OnFeedback | None = None, **fields: Any
     ) -> Collect.Result:
         """Record tries; fields as in ``Collect.action``."""
+        return _finish(self.collect_async(tries, on_feedback=on_feedback, **fields))
+
+    def collect_async(
+        self, tries: int, *, on_feedback: OnFeedback | None = None, **fields: Any
+    ) -> Pending[Collect.Result]:
+        """As :meth:`collect`, without waiting."""
         return self._act("collect", Collect.Goal(tries=tries, **fields), on_feedback)
 
     def home(self) -> None:
         """Bring every arm out of the cameras' view."""
-        self._act("move_arm", MoveArm.Goal(target=MoveArm.Goal.HOME), None)
+        _finish(self._act("move_arm", MoveArm.Goal(target=MoveArm.Goal.HOME), None))
 
     def learn_empty_table(self) -> None:
         """Learn the background; call it with nothing in the workspace."""
-        check(
-            call(self._services["capture_background"], CaptureBackground.Request(), self.timeout)
+        _finish(self._ask("capture_background", CaptureBackground.Request(), lambda _: None))
+
+    # -- the link
+
+    def _ask(self, name: str, request: Any, take: Callable[[Any], T]) -> Pending[T]:
+        return self._remote.later(
+            lambda _: take(self._remote.request(name, request, self.timeout))
         )
 
-    def _act(self, name: str, goal: Any, on_feedback: Callable[[Any], None] | None) -> Any:
-        """Send a goal and wait for its end; Ctrl-C cancels it.
-
-        Raises:
-            SelfGraspError: What the result's code stands for.
-        """
-        client = self._actions[name]
-        if not client.wait_for_server(self.timeout):
-            raise Unavailable(
-                f"the action {name!r} is not there after {self.timeout:g} s; is the graph up "
-                "('selfgrasp up sim'), in the same ROS_DOMAIN_ID?"
-            )
-        tell = (lambda m: on_feedback(m.feedback)) if on_feedback is not None else None
-        sent = client.send_goal_async(goal, feedback_callback=tell)
-        handle = wait(sent, _ANSWER, f"the answer of {name}")
-        if not handle.accepted:
-            raise Unavailable(f"{name} refused the goal")
-        try:
-            answer = wait(handle.get_result_async(), self.action_timeout, f"the end of {name}")
-        except BaseException:
-            handle.cancel_goal_async()
-            raise
-        return check(answer.result)
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(timeout_sec=0.5)
+    def _act(self, name: str, goal: Any, on_feedback: OnFeedback | None) -> Pending[Any]:
+        limits = (self.timeout, self.action_timeout)
+        return self._remote.later(lambda p: self._remote.act(name, goal, on_feedback, limits, p))
 
     def close(self) -> None:
-        """End the node."""
-        self._ending.set()
-        self._executor.wake()
-        self._thread.join(2.0)
-        self._executor.shutdown(1.0)
-        self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
+        """End the node; what still runs in the graph goes on."""
+        self._remote.close()
 
     def __enter__(self) -> SelfGrasp:
         """The client itself."""
@@ -205,3 +252,14 @@ class SelfGrasp:
     def __exit__(self, *exception: object) -> None:
         """Close."""
         self.close()
+
+
+def _finish(pending: Pending[T]) -> T:
+    """Wait for it; Ctrl-C, or whatever else ends the wait, cancels it."""
+    try:
+        return pending.result()
+    except BaseException:
+        if pending.cancel():  # the arm is to stand before this program is gone
+            with contextlib.suppress(BaseException):
+                pending.result(_STOP)
+        raise
