@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from selfgrasp.msg import Candidates as CandidatesMsg
+from selfgrasp.msg import Heightmap as HeightmapMsg
 from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.srv import Capture, LoadCheckpoint, Plan
 from visualization_msgs.msg import MarkerArray
@@ -17,8 +18,10 @@ from selfgrasp_nodes.errors import (
     SelfGraspError,
     UnknownName,
 )
+from selfgrasp_nodes.geometry import point_to_pixel
 from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.nodes.given_observation import GivenObservations
 from selfgrasp_nodes.nodes.markers import candidate_markers
 from selfgrasp_nodes.nodes.params import Param
 from selfgrasp_nodes.nodes.status import check, set_ok
@@ -30,7 +33,9 @@ from selfgrasp_nodes.policies.registry import (
     make_policy,
     policy_names,
 )
-from selfgrasp_nodes.types import Candidate, Observation, Primitive
+from selfgrasp_nodes.types import Candidate, Observation, Primitive, Workspace
+
+_ALL = 1000  # candidates, of which those in a region are taken
 
 
 class PolicyNode(BaseNode):
@@ -62,6 +67,9 @@ class PolicyNode(BaseNode):
         self._topic = self.create_publisher(CandidatesMsg, "candidates", qos.LATCHED)
         self._markers = self.create_publisher(MarkerArray, "candidates/markers", qos.LATCHED)
         self._capture: Any = self.create_client(Capture, "capture", callback_group=self.group)
+        self._given = GivenObservations(self)
+        # Of pictures that came with a request: motion needs to know what lies there, too.
+        self._maps = self.create_publisher(HeightmapMsg, "heightmap", qos.LATCHED)
         self._plans, self._last_ms = 0, float("nan")
         self.serve(Plan, "plan", self._plan)
         self.serve(LoadCheckpoint, "load_checkpoint", self._load)
@@ -103,10 +111,15 @@ class PolicyNode(BaseNode):
         count = request.max_candidates or self.values["max_candidates"]
         avoid = [conversions.candidate(item) for item in request.avoid]
         begun = time.perf_counter()
-        candidates = policy.propose(observation, seed, count, tuple(primitives), avoid)
+        # The best of the region may rank below many others: all are asked for, then cut.
+        asked = _ALL if request.use_roi else count
+        candidates = policy.propose(observation, seed, asked, tuple(primitives), avoid)
         spent = time.perf_counter() - begun
         if request.use_roi:
-            candidates = [c for c in candidates if _inside(c, request.roi)]
+            workspace = self.robot.workspace.workspace
+            if observation.heightmap is not None:
+                workspace = observation.heightmap.workspace
+            candidates = [c for c in candidates if _inside(c, request.roi, workspace)][:count]
         response.inference_time = conversions.duration_message(spent)
         response.candidates = [
             conversions.candidate_message(c, self.frame, observation.stamp) for c in candidates
@@ -114,8 +127,9 @@ class PolicyNode(BaseNode):
         self._plans, self._last_ms = self._plans + 1, spent * 1e3
         self._publish(observation, policy.name, candidates, response)
         if not candidates:
+            where = " inside the roi" if request.use_roi else ""
             raise EmptyObservation(
-                f"policy {policy.name!r} found nothing to act on in observation "
+                f"policy {policy.name!r} found nothing to act on{where} in observation "
                 f"{observation.id!r}; the table is empty, or what lies there is out of reach "
                 "for this gripper"
             )
@@ -124,7 +138,15 @@ class PolicyNode(BaseNode):
     def _observation(self, request: Plan.Request) -> Observation:
         """The one given, or a capture that is young enough."""
         if request.observation:
-            return conversions.observation(request.observation[0])
+            age = conversions.seconds(request.max_age)
+            given = self._given.complete(request.observation[0], age)
+            if given.heightmap is not None and not request.observation[0].heightmap:
+                self._maps.publish(
+                    conversions.heightmap_message(
+                        given.heightmap, self.frame, given.stamp, given.id
+                    )
+                )
+            return given
         answer = call(
             self._capture, Capture.Request(max_age=request.max_age), self.values["timeout"]
         )
@@ -174,8 +196,9 @@ def _lacks_view(policy: Policy, observation: Observation) -> bool:
     return not hands & set(observation.views)
 
 
-def _inside(candidate: Candidate, box: Any) -> bool:
-    u, v = candidate.pixel
+def _inside(candidate: Candidate, box: Any, workspace: Workspace) -> bool:
+    """Whether it acts, or begins to, in a box of the heightmap [px]."""
+    v, u = point_to_pixel(workspace, *candidate.pose[:2, 3])
     return bool(
         box.x_offset <= u < box.x_offset + box.width
         and box.y_offset <= v < box.y_offset + box.height
