@@ -93,6 +93,7 @@ def _build(
             "-DCMAKE_BUILD_TYPE=Release",
             "-DBUILD_TESTING=OFF",
             "-DSELFGRASP_INTERFACES_ONLY=ON",
+            "-DSELFGRASP_CLIENT=OFF",
             "-DSELFGRASP_PYTHON_ONLY=ON",
         ],
         environment,
