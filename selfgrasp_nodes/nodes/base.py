@@ -75,6 +75,7 @@ class BaseNode(Node):
         Raises:
             InvalidConfig: If a parameter's name or value is refused.
         """
+        self._overridden: set[str] = set()
         given = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         if use_sim_time is not None:
             given.append(Parameter("use_sim_time", value=use_sim_time))
@@ -102,6 +103,37 @@ class BaseNode(Node):
         about = "Digest of the robot's description and of the options that this node read"
         descriptor = ParameterDescriptor(description=about, read_only=True)
         self.declare_parameter(DIGEST, config_digest(self.robot, *options), descriptor)
+
+    def create_publisher(self, msg_type: Any, topic: str, qos_profile: Any, **more: Any) -> Any:
+        """As in rclpy; ``qos_overrides.TOPIC.publisher.POLICY`` wins over the profile."""
+        profile, more = self._overridable("publisher", topic, qos_profile, more)
+        return super().create_publisher(msg_type, topic, profile, **more)
+
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Any, qos_profile: Any, **more: Any
+    ) -> Any:
+        """As in rclpy; ``qos_overrides.TOPIC.subscription.POLICY`` wins over the profile."""
+        profile, more = self._overridable("subscription", topic, qos_profile, more)
+        return super().create_subscription(msg_type, topic, callback, profile, **more)
+
+    def _overridable(
+        self, entity: str, topic: str, profile: Any, more: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        given = self._parameter_overrides
+        if "qos_overriding_options" in more or not given:
+            return profile, more
+        name = self.resolve_topic_name(topic)
+        own, options, used = qos.overriding(given, entity, name, profile)
+        if options is None:
+            return profile, more
+        self._overridden |= used
+        return own, {**more, "qos_overriding_options": options}
+
+    def _unused_overrides(self) -> str:
+        """What is wrong with the given overrides of topics; empty where each has its topic."""
+        names = [n for n in self._parameter_overrides if n.startswith(qos.OVERRIDES)]
+        unused = sorted(set(names) - self._overridden - set(self._parameters))
+        return f"this node has no topic for {', '.join(unused)}" if unused else ""
 
     def every(self, period: float, callback: Callable[[], None]) -> None:
         """Call back each ``period`` seconds of wall time."""
@@ -175,6 +207,7 @@ class BaseNode(Node):
 
     def _publish_diagnostics(self) -> None:
         problem, figures = self.diagnose()
+        problem = problem or self._unused_overrides()
         status = DiagnosticStatus(
             level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
             name=self.get_fully_qualified_name(),

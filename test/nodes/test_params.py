@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
+from selfgrasp_nodes.nodes import qos
 from selfgrasp_nodes.nodes.base import COMMON, BaseNode
 from selfgrasp_nodes.nodes.main import NODES, node_class
 from selfgrasp_nodes.nodes.params import Param
@@ -23,9 +25,22 @@ class Example(BaseNode):
     )
 
 
+class Listener(BaseNode):
+    NAME = "listener"
+
+    def __init__(self, given) -> None:
+        super().__init__(given)
+        self.create_subscription(JointState, "joint_states", print, qos.STATE)
+
+
 @pytest.fixture
 def make(spinner):
     return lambda **given: spinner.add(Example(given))
+
+
+@pytest.fixture
+def listen(spinner):
+    return lambda **given: spinner.add(Listener(given))
 
 
 def test_defaults_and_given_values(make) -> None:
@@ -88,3 +103,21 @@ def test_every_parameter_is_described() -> None:
         for param in node_class(name).PARAMETERS:
             assert len(param.description) > 5, (name, param.name)
             assert not param.complaint(param.default), (name, param.name)
+
+
+def test_quality_of_service_can_be_overridden(listen) -> None:
+    topic = "qos_overrides./joint_states.subscription"
+    node = listen(**{f"{topic}.depth": 7, f"{topic}.reliability": "best_effort"})
+    (heard,) = node.get_subscriptions_info_by_topic("joint_states")
+    assert heard.qos_profile.reliability.name == "BEST_EFFORT"
+    assert node.get_parameter(f"{topic}.depth").value == 7
+    # The profiles that all nodes share are as they were.
+    assert qos.STATE.depth == 1000 and qos.state(500).reliability.name == "RELIABLE"
+    assert node._unused_overrides() == ""
+
+
+def test_overrides_that_fit_nothing_are_told(listen) -> None:
+    node = listen(**{"qos_overrides./jont_states.subscription.depth": 7})
+    assert "/jont_states" in node._unused_overrides()
+    with pytest.raises(InvalidConfig, match=r"reliability, durability"):
+        listen(**{"qos_overrides./joint_states.subscription.deadline": 7})
