@@ -1,4 +1,4 @@
-from geometry_msgs.msg import Pose
+from geometry_msgs.msg import Pose, PoseStamped, Vector3Stamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
@@ -92,4 +92,23 @@ PlanningScene = message(
 )
 PlannerInterfaceDescription = message(
     "PlannerInterfaceDescription", {"name": str, "pipeline_id": str, "planner_ids": list}
+)
+GripperTranslation = message(
+    "GripperTranslation",
+    {"direction": Vector3Stamped, "desired_distance": float, "min_distance": float},
+)
+Grasp = message(
+    "Grasp",
+    {
+        "id": str,
+        "pre_grasp_posture": JointTrajectory,
+        "grasp_posture": JointTrajectory,
+        "grasp_pose": PoseStamped,
+        "grasp_quality": float,
+        "pre_grasp_approach": GripperTranslation,
+        "post_grasp_retreat": GripperTranslation,
+        "post_place_retreat": GripperTranslation,
+        "max_contact_force": float,
+        "allowed_touch_objects": list,
+    },
 )
