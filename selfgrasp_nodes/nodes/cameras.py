@@ -176,7 +176,7 @@ class CameraStream:
             late = (not_before - self.last.stamp) / 1e9
             what = f"the newest picture of {base} is {late:.2f} s too old"
         return (
-            f"{what} within {timeout:g} s; check that the camera or simulation runs and that "
+            f"{what} within {timeout:.3g} s; check that the camera or simulation runs and that "
             "its topics are remapped to this name"
         )
 

@@ -35,6 +35,8 @@ CAMERA_PARAMETERS = (
     Param("timeout", 5.0, "Wall-clock limit for a picture [s]", low=0.1, high=60.0),
 )
 
+_AHEAD = 2.0  # a stamp may be ahead of this node's clock by so much [s]: /clock may be late
+
 
 def given_pose(text: str) -> np.ndarray | None:
     """The ``camera_pose`` parameter as a 4 x 4 transform; None where it is empty.
@@ -139,6 +141,7 @@ class HeightmapNode(BaseNode):
             while True:
                 left = max(limit - time.monotonic(), 0.05)
                 pair = stream.wait(not_before, left)
+                self._check_stamp(name, pair.stamp)
                 if not request.require_arm_clear or name != self._main:
                     break
                 blocking = self._arms.blocking(pair.stamp)
@@ -156,6 +159,16 @@ class HeightmapNode(BaseNode):
         observation = self._observe(views, regions)
         response.observation = observation
         set_ok(response)
+
+    def _check_stamp(self, name: str, stamp: int) -> None:
+        """Refuse pictures that are yet to be taken: no transform and no arm fits them."""
+        ahead = (stamp - self.now()) * 1e-9
+        if ahead > _AHEAD:
+            raise Unavailable(
+                f"the newest picture of camera {name!r} is stamped {ahead:.1f} s ahead of this "
+                "node's clock; let the clocks agree (chrony), and use_sim_time be the same "
+                "for camera and nodes"
+            )
 
     def _view(self, name: str, pair: Pair, timeout: float = 0.5) -> View:
         given = self._pose if name == self._main else None

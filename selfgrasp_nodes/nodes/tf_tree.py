@@ -15,6 +15,8 @@ from scipy.spatial.transform import Rotation
 from selfgrasp_nodes.errors import Unavailable
 from selfgrasp_nodes.geometry import inverse
 
+_CLOCKS = "do the clocks of camera, robot and this machine agree (chrony, use_sim_time)?"
+
 
 def interpolate(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Between two rigid transforms: linear position, shortest turn; ``share`` in 0..1."""
@@ -106,11 +108,18 @@ class TransformTree:
         if stamp is None or stamp >= samples[-1][0]:
             if stamp is not None and stamp > samples[-1][0] + self._slack:
                 late = (stamp - samples[-1][0]) / 1e9
-                raise Unavailable(f"the transform of {frame!r} is {late:.2f} s old")
+                raise Unavailable(
+                    f"the transform of {frame!r} is {late:.2f} s old; does its publisher still "
+                    f"run, and {_CLOCKS}"
+                )
             return samples[-1][1]
         if stamp <= samples[0][0]:
             if stamp < samples[0][0] - self._slack:
-                raise Unavailable(f"the transform of {frame!r} is not known that far back")
+                early = (samples[0][0] - stamp) / 1e9
+                raise Unavailable(
+                    f"the transform of {frame!r} is not known that far back: the oldest is from "
+                    f"{early:.2f} s later; {_CLOCKS}"
+                )
             return samples[0][1]
         for index in range(len(samples) - 1, 0, -1):
             before, after = samples[index - 1], samples[index]

@@ -11,8 +11,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Empty
 
 from selfgrasp_nodes.nodes import conversions, image_messages
-from selfgrasp_nodes.nodes.heightmap_node import HeightmapNode
+from selfgrasp_nodes.nodes.heightmap_node import HeightmapNode, given_pose
 from selfgrasp_nodes.nodes.roi_node import RoiNode
+from selfgrasp_nodes.nodes.tf import TransformPublisher
 from selfgrasp_nodes.nodes.waiting import call
 from selfgrasp_nodes.robots import load_robot
 
@@ -32,6 +33,7 @@ class Camera:
         self.encoding, self.depth_encoding = "rgb8", "32FC1"
         self.info = True
         self.frame = "optical"
+        self.ahead = 0.0  # of its clock over the others' [s]
         self._topics = [
             self.node.create_publisher(kind, f"cam/{name}", 5)
             for kind, name in (
@@ -43,7 +45,8 @@ class Camera:
         self.node.create_subscription(Empty, "cam/trigger", self._expose, 5)
 
     def _expose(self, _: Empty) -> None:
-        head = conversions.header(self.frame, self.node.get_clock().now().nanoseconds)
+        now = self.node.get_clock().now().nanoseconds
+        head = conversions.header(self.frame, now + round(self.ahead * 1e9))
         if self.info:
             height, width = self.color.shape[:2]
             self._topics[2].publish(image_messages.camera_info(K, width, height, head))
@@ -123,6 +126,40 @@ def test_missing_transform(make) -> None:
     answer = capture(build, camera_pose="")
     assert answer.code == Status.UNAVAILABLE
     assert "'optical'" in answer.message and "'world'" in answer.message
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(-60.0, "too old"), (60.0, "ahead of this node")])
+def test_stale_pictures_and_those_from_the_future(make, ahead, words) -> None:
+    camera, build = make
+    ask = build(HeightmapNode, Capture, "capture")
+    camera.ahead = ahead
+    answer = ask()
+    assert answer.code == Status.UNAVAILABLE and words in answer.message, answer.message
+    # A caller that allows for the age gets the old one; nobody gets one from the future.
+    lenient = ask(Capture.Request(max_age=conversions.duration_message(90.0)))
+    assert lenient.success == (ahead < 0), lenient.message
+
+
+def test_transforms_from_the_future(make) -> None:
+    camera, build = make
+    ask = build(HeightmapNode, Capture, "capture", camera_pose="")
+    frames = TransformPublisher(camera.node)
+
+    def moves(ahead: float) -> None:
+        stamp = camera.node.get_clock().now().nanoseconds + round(ahead * 1e9)
+        pose = given_pose(POSE)
+        frames.send([conversions.transform_message("world", "optical", pose, stamp)])
+
+    for _ in range(20):  # until the topics have found each other
+        moves(30.0)
+        answer = ask()
+        if "known that far back" in answer.message:
+            break
+    assert answer.code == Status.UNAVAILABLE
+    assert "'optical' is not known that far back" in answer.message and "clocks" in answer.message
+    moves(0.05)
+    again = ask()
+    assert again.success, again.message
 
 
 def test_a_fault_does_not_stop_the_node(make) -> None:
