@@ -15,6 +15,7 @@ from visualization_msgs.msg import MarkerArray
 from selfgrasp_nodes.errors import (
     EmptyObservation,
     InvalidCandidate,
+    InvalidConfig,
     SelfGraspError,
     UnknownName,
 )
@@ -97,6 +98,12 @@ class PolicyNode(BaseNode):
 
     def _plan(self, request: Plan.Request, response: Plan.Response) -> None:
         policy = self.policy(request.policy, request.arm)
+        if request.sample and not getattr(policy, "samples", False):
+            raise InvalidConfig(
+                f"policy {policy.name!r} ranks and draws nothing: leave `sample` out, ask one "
+                "that draws (random, random-roi), or let patch draw ('select: sample' in "
+                "the policies' file)"
+            )
         observation = self._observation(request)
         response.observation_id = observation.id
         seed = int(request.seed)

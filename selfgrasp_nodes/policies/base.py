@@ -75,11 +75,13 @@ class PolicyBase(Generic[ParamsT]):
         arm: The arm whose gripper is planned with.
         gripper: Its gripper.
         fingers: Where that gripper's fingers are.
+        samples: Whether candidates are drawn from a distribution instead of ranked.
     """
 
     name: str = ""
     required_views: tuple[str, ...] = ("heightmap",)
     primitives: tuple[Primitive, ...] = (Primitive.GRASP,)
+    samples: bool = False
     Params: ClassVar[type[Spec]] = Spec
 
     def __init__(self, robot: RobotSpec, params: ParamsT, arm: str = ""):

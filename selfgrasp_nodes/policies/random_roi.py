@@ -48,6 +48,7 @@ class RandomRoi(OpenGraspPolicy[RandomRoiParams]):
 
     name = "random-roi"
     required_views = ("heightmap", "regions")
+    samples = True
     Params = RandomRoiParams
 
     def propose(

@@ -69,6 +69,7 @@ class RandomUniform(OpenGraspPolicy[RandomParams]):
     """
 
     name = "random"
+    samples = True
     Params = RandomParams
 
     def propose(

@@ -195,3 +195,11 @@ def test_what_cannot_be_used_is_refused_and_the_node_goes_on(
     assert answer.code == code, (answer.code, answer.message)
     assert words in answer.message
     assert ask(good).success
+
+
+def test_drawing_is_refused_where_a_policy_ranks(ask, picture) -> None:
+    seen = posed(picture, ask)
+    refused = ask(seen, sample=True)
+    assert refused.code == Status.INVALID_CONFIG and "random" in refused.message
+    drawn = ask(seen, sample=True, policy="random", max_candidates=4)
+    assert drawn.success and len(drawn.candidates) == 4

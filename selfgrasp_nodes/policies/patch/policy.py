@@ -88,6 +88,7 @@ class PatchPolicy(RandomRoi):
         """See :class:`PolicyBase`; a checkpoint that is named is read at once."""
         super().__init__(robot, params, arm)
         self.options = params
+        self.samples = params.select == "sample"
         self.sizes = PatchGeometry.of(self.gripper)
         self._judge: Judge | None = None
         if params.checkpoint:
