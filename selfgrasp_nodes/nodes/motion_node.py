@@ -47,6 +47,8 @@ class MotionNode(BaseNode):
             live=True,
         ),
         Param("controller_timeout", 5.0, "Wall-clock limit for a controller [s]", low=0.5),
+        Param("sensor_timeout", 2.0, "Joint states silent for so long stop a motion [s]", low=0.1),
+        Param("still_timeout", 5.0, "Standing still within a motion that stops it [s]", low=0.5),
         Param("slowest_factor", 20.0, "Real over simulated time at which it is given up", low=1.0),
         Param("label_timeout", 20.0, "Longest hold at the end of the lift [s]", low=0.5),
         Param("queue_timeout", 120.0, "Longest wait behind another goal [s]", low=1.0),

@@ -17,6 +17,7 @@ from selfgrasp_nodes.errors import ExecutionFailed, Unavailable
 from selfgrasp_nodes.motion.port import ArmSample, Watch
 from selfgrasp_nodes.nodes import trial_messages
 from selfgrasp_nodes.nodes.base import BaseNode
+from selfgrasp_nodes.nodes.liveness import Liveness
 from selfgrasp_nodes.nodes.sensors import ArmSensors
 from selfgrasp_nodes.nodes.tool_io import ToolIoCall, ToolIoGripper
 from selfgrasp_nodes.robots import ArmSpec
@@ -134,9 +135,19 @@ class RosArm:
 
         The newest one may be old when this process has just got a processor
         again; the next one is at most a short queue old.
+
+        Raises:
+            Unavailable: If the arm's sensors are silent.
         """
-        last = self.sample()
-        return self.sensors.wait_newer(last.time, self._timeout) or last
+        last, before = self.sample(), self._node.now()
+        newer = self.sensors.wait_newer(last.time, self._timeout)
+        # While a simulation is paused, no time passes and nothing moves.
+        if newer is None and self._node.now() != before:
+            raise Unavailable(
+                f"the joint states of arm {self._arm.name!r} fell silent; is the robot's driver "
+                "still connected?"
+            )
+        return newer or last
 
     def run_trajectory(self, trajectory: Trajectory, watch: Watch) -> None:
         """Run a trajectory to its end."""
@@ -145,7 +156,7 @@ class RosArm:
         call = _Call(self._trajectories, goal, action, self._timeout, self.sensors.wake)
         self._running = call
         try:
-            self._follow(call, watch, trajectory.duration)
+            self._follow(call, watch, trajectory.duration, self._node.values["still_timeout"])
         finally:
             self._running = None
         call.outcome()
@@ -217,9 +228,16 @@ class RosArm:
         """Wall-clock limit of something that takes ``duration`` [s] of the arm's time."""
         return duration * float(self._node.values["slowest_factor"]) + self._timeout
 
-    def _follow(self, call: _Call | ToolIoCall, watch: Watch, duration: float) -> None:
-        """Call ``watch`` with every new sample until the goal has ended."""
+    def _follow(
+        self,
+        call: _Call | ToolIoCall,
+        watch: Watch,
+        duration: float,
+        still: float = float("inf"),
+    ) -> None:
+        """Call ``watch`` with every new sample until the goal has ended; see :class:`Liveness`."""
         limit = time.monotonic() + self._slack(duration)
+        alive = Liveness(self._node.now, self._node.values["sensor_timeout"], still)
         last = self.sample().time
         try:
             while not call.done.is_set():
@@ -231,6 +249,7 @@ class RosArm:
                 sample = self.sensors.wait_newer(last, _TICK, call.done)
                 if sample is not None:
                     last = sample.time
+                alive.check(sample)
                 watch(sample or self.sample())
         except BaseException:
             self.stop()

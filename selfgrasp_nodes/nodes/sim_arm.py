@@ -38,7 +38,7 @@ class ArmController:
         self._on_end = on_end
         self._goals = Goals()
         self._cancelled: set[bytes] = set()
-        ActionServer(
+        self.server = ActionServer(
             node,
             FollowJointTrajectory,
             arm.trajectory_action,

@@ -76,6 +76,16 @@ def graph(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph
     graph.close()
 
 
+@pytest.fixture(scope="module")
+def robot_graph(ros: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """A robot's bring-up on simulated time, recording, whose drivers are still to come."""
+    bag = tmp_path_factory.mktemp("robot") / "bag"
+    quiet = {"use_sim_time": "true", "confirm": "false", "camera_frames": "false"}
+    graph = Graph.of_robot(bag, **quiet)
+    yield graph
+    graph.close()
+
+
 @pytest.fixture
 def new_graph(ros: None) -> Iterator[Callable[..., Graph]]:
     """Makes graphs of a test's own."""
@@ -101,9 +111,20 @@ class Graph:
     def __init__(self, bag: Any = "", **arguments: str):
         assert not Graph._running, "another graph runs on this domain: use a file of its own"
         given = {"objects": "3", "seed": "3", "record": str(bag), **arguments}
+        self._start("sim", given, bag)
+
+    @classmethod
+    def of_robot(cls, bag: Any, **arguments: str) -> Graph:
+        """A robot's bring-up: without a simulation, and so without anything to control."""
+        given = {"discovery_range": "LOCALHOST", "record": str(bag), **arguments}
+        graph = cls.__new__(cls)
+        graph._start("robot", given, bag)
+        return graph
+
+    def _start(self, kind: str, given: dict[str, str], bag: Any) -> None:
         self.lines: list[str] = []
         self.bag = bag
-        self.description = bringup.describe("sim", given)
+        self.description = bringup.describe(kind, given)
         self.supervisor = Supervisor(self.description, self.lines.append)
         self.supervisor.start()
         try:
