@@ -168,7 +168,9 @@ class BaseNode(Node):
         async def callback(request: Any, response: Any) -> Any:
             return await self.offload(self.answer, response, lambda: work(request, response))
 
-        self.create_service(kind, name, callback, callback_group=self.group)
+        self.create_service(
+            kind, name, callback, qos_profile=qos.SERVICE, callback_group=self.group
+        )
 
     def offload(self, work: Callable[..., Any], *arguments: Any) -> Future:
         """Run work in a thread of the node; await the future in a callback."""

@@ -60,6 +60,11 @@ LATCHED = QoSProfile(
 )
 """For what a late joiner needs: calibration, background, the last heightmap."""
 
+SERVICE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
+)
+"""Services and their clients: ROS's own 10 lose what is more than that at once."""
+
 IMAGE = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE
 )

@@ -18,6 +18,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
 from selfgrasp_nodes.errors import Unavailable
+from selfgrasp_nodes.nodes import qos
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call, wait
 
@@ -87,7 +88,8 @@ class Remote:
         self.node = rclpy.create_node(name, namespace=namespace or None, context=self._context)
         # All of them before the node spins: rclpy lets its executor see half-made clients.
         self._services: dict[str, Any] = {
-            n: self.node.create_client(kind, n) for n, kind in services.items()
+            n: self.node.create_client(kind, n, qos_profile=qos.SERVICE)
+            for n, kind in services.items()
         }
         self._actions: dict[str, Any] = {
             n: ActionClient(self.node, kind, n) for n, kind in actions.items()

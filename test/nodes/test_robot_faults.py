@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from graph_cases import ARM, a_candidate, joints_now
+from graph_cases import a_candidate, joints_now
 from selfgrasp.action import Execute, MoveArm, Pick
-from selfgrasp.msg import Status
+from selfgrasp.msg import Phase, Status
 from selfgrasp.srv import Capture, Plan
 from std_msgs.msg import String
 
@@ -164,10 +165,14 @@ def test_it_is_unplugged_while_a_try_runs(robot) -> None:
     answer = robot.graph.call(Capture, "capture", Capture.Request(require_arm_clear=True))
     assert answer.success, answer.message
     before = len(RunReader(robot.graph.bag).records)
-    sent = robot.graph.send(Pick, "pick", Pick.Goal(max_attempts=1, seed=4))
-    start, limit = np.asarray(ARM.home), time.monotonic() + 60
-    while np.abs(joints_now(robot.graph) - start).max() < 0.3 and time.monotonic() < limit:
-        time.sleep(0.02)
+    descends = threading.Event()
+
+    def feedback(message: Any) -> None:
+        if message.feedback.phase.phase == Phase.DESCEND:
+            descends.set()
+
+    sent = robot.graph.send(Pick, "pick", Pick.Goal(max_attempts=1, seed=4), feedback)
+    assert descends.wait(90.0)
     robot.fails("no pictures")
     result = sent.result(150.0)
     assert len(result.trials) == 1, result.message
