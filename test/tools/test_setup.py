@@ -168,3 +168,25 @@ def test_finding_that_nothing_is_left_takes_less_than_two_seconds() -> None:
         pytest.skip("this checkout was not set up by make, or has changed since")
     assert result.stdout == "nothing is left to do\n"
     assert seconds < 2.0
+
+
+def test_packages_of_tests_are_left_out_where_they_cannot_be_had(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    tried: list[list[str]] = []
+
+    def install(packages: list[str], console: Console) -> None:
+        tried.append(packages)
+        raise SetupError("no such package")
+
+    monkeypatch.setattr(system_packages, "_install", install)
+    monkeypatch.setattr(system_packages, "_installed", lambda name: name == "b")
+    monkeypatch.setattr(system_packages.shutil, "which", lambda name: name)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "apt-packages-dev.txt").write_text("# why\na\nb\n")
+    step = system_packages.dev_step(tmp_path, console, skip=False)
+    step.run()
+    assert tried == [["a"]]
+    assert "their tests skip: a" in capsys.readouterr().out
+    system_packages.dev_step(tmp_path, console, skip=True).run()
+    assert len(tried) == 1

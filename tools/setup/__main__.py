@@ -77,6 +77,8 @@ def main() -> int:
             if arguments.dev or arguments.learning:
                 steps.append([wheels.learning_step(ROOT, venv, interpreter, console)])
             if arguments.dev:
+                skip = arguments.skip_system_packages
+                steps.append([system_packages.dev_step(ROOT, console, skip)])
                 steps.append([wheels.tools_step(ROOT, venv, interpreter, console)])
             if arguments.check:
                 left = open_titles(steps)

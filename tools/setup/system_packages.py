@@ -39,6 +39,25 @@ def step(root: Path, interpreter: Interpreter, console: Console, skip: bool) -> 
     return Step("system-packages", "System packages", key, run, root / "build" / ".setup")
 
 
+def dev_step(root: Path, console: Console, skip: bool) -> Step:
+    """Install what some tests use; they skip where it cannot be had."""
+    listed = _listed(root / "tools" / "apt-packages-dev.txt")
+
+    def run() -> None:
+        if skip or not shutil.which("dpkg-query"):
+            return
+        missing = [name for name in listed if not _installed(name)]
+        try:
+            if missing:
+                _install(missing, console)
+        except SetupError:
+            console.say("      left out, and their tests skip: " + " ".join(missing))
+
+    key = digest("system-dev", skip, *listed)
+    stamps = root / "build" / ".setup"
+    return Step("system-packages-dev", "System packages of tests", key, run, stamps)
+
+
 def _listed(file: Path) -> list[str]:
     lines = (line.split("#")[0].strip() for line in file.read_text().splitlines())
     return [line for line in lines if line]
