@@ -15,7 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.labeling.options import load_options
+from selfgrasp_nodes.motion.options import load_options as motion_options
 from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.policies.checkpoints import read_card
 from selfgrasp_nodes.policies.registry import check_name
 from selfgrasp_nodes.robots import RobotSpec, Spec, config_digest, load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
@@ -178,16 +180,17 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
     Raises:
         InvalidConfig: If a file that the run needs is wrong.
         UnknownName: If robot or object set do not exist.
+        StorageError: If a checkpoint is named that is not there.
     """
     robot = load_robot(config.robot)
     recipe = config.recipe(robot)
     objects = load_object_set(config.objects, config.sets)
     return {
         "robot": robot.name,
-        "robot_digest": config_digest(robot),
+        "robot_digest": config_digest(robot, motion_options(None, robot.name)),
         "gripper": robot.arms[0].gripper.name,
         "policy": config.policy,
-        "parameters": dict(config.parameters),
+        "parameters": _identified(config.parameters),
         "stage": config.stage,
         "seed": config.seed,
         "objects": objects.name,
@@ -197,6 +200,15 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
         "label_rule": load_options().grasp.version,
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _identified(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy's parameters, a checkpoint by its weights: they count, and not where they lie."""
+    found = dict(parameters)
+    if checkpoint := found.pop("checkpoint", ""):
+        card = read_card(Path(checkpoint).with_suffix(".yaml"))
+        found["digest"] = found.get("digest") or card.sha256
+    return found
 
 
 def digest(spec: Spec) -> str:

@@ -28,6 +28,7 @@ from selfgrasp_nodes.learning.patch_train import Step
 from selfgrasp_nodes.policies.checkpoints import Card, read_card
 from selfgrasp_nodes.policies.patch.judge import POLICY
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.trials.store import TrialStore
 
 
 class Stage(Spec):
@@ -241,6 +242,13 @@ def _collect(
     )
 
 
+def _tries(job: PatchJob) -> dict[str, int]:
+    """Labelled tries by stage: a run that was made longer is other data."""
+    with TrialStore.open(job.store) as store:
+        stages = store.columns(("stage",), "success IS NOT NULL")["stage"]
+    return {str(stage): int((stages == stage).sum()) for stage in job.stages or ()}
+
+
 def _train(job: PatchJob, number: int, steps: _Steps) -> Card:
     """Train a stage, unless its checkpoint is there."""
     note = job.out / "done.json"
@@ -248,6 +256,7 @@ def _train(job: PatchJob, number: int, steps: _Steps) -> Card:
     identity = {
         "configuration": job.config.model_dump(mode="json", exclude={"threads"}),
         "start": read_card(job.start.with_suffix(".yaml")).sha256 if job.start else "",
+        "tries": _tries(job),
     }
     if note.is_file() and card_file.is_file() and json.loads(note.read_text()) == identity:
         card = read_card(card_file)
