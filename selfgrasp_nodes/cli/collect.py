@@ -123,7 +123,10 @@ def summary(done: Progress, path: Path) -> str:
             f"{done.label_errors} labels differ from what was truly held"
         )
     if done.left_out:
-        text += f"\n{done.left_out} episodes left out: their workers died each time"
+        text += (
+            f"\n{done.left_out} episodes left out: their workers died each time, or a fault ended "
+            "them"
+        )
     return text
 
 

@@ -14,15 +14,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfgrasp_nodes.errors import InvalidConfig, StorageError
+from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, StorageError
 from selfgrasp_nodes.learning.collect_config import CollectConfig, patch_geometry, run_meta
-from selfgrasp_nodes.learning.collect_episode import EpisodeResult, initialise, run_episode
+from selfgrasp_nodes.learning.collect_episode import (
+    FAULT,
+    EpisodeResult,
+    initialise,
+    run_episode,
+)
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.trials.store import TrialStore
 
 ATTEMPTS = 3
 """How often an episode is begun whose worker dies, before it is left out."""
+
+BARREN = 25
+"""So many episodes in a row without a labelled try end a run: it would never be full."""
+
+
+class NothingCollected(SelfGraspError):
+    """Episode after episode gave no labelled try."""
 
 
 @dataclass
@@ -37,7 +49,7 @@ class Progress:
         episodes: Likewise.
         resumed: Labelled tries that were there at the start.
         label_errors: Labels of this call's tries that the simulator's truth denies.
-        left_out: Episodes of this call whose worker died each time.
+        left_out: Episodes of this call whose worker died each time, or that a fault ended.
         seconds: Of wall time since the first episode was handed out.
     """
 
@@ -132,6 +144,7 @@ def collect(
         StorageError: If the store is damaged, of another geometry, or holds a run
             of this name that was collected with other values.
         MissingDependency: If Ray is asked for and not installed.
+        NothingCollected: If :data:`BARREN` episodes in a row gave no labelled try.
     """
     for name, value, high in (("tries", tries, 10_000_000), ("workers", workers, 1024)):
         if not 1 <= value <= high:
@@ -144,11 +157,19 @@ def collect(
         if on_progress is not None:
             on_progress(progress)
         ledger = Ledger(tries, most, store.episodes(config.run))
-        start = time.monotonic()
+        start, barren = time.monotonic(), 0
         for number, result in _results(ledger, workers, ray, config):
             if isinstance(result, WorkerDied):
                 result = EpisodeResult(number, (), 0, 0, 0, str(result))
                 progress.left_out += 1
+            progress.left_out += result.ended.startswith(FAULT)
+            barren = 0 if result.labelled else barren + 1
+            if barren >= BARREN:
+                raise NothingCollected(
+                    f"{barren} episodes in a row gave no labelled try, the last because: "
+                    f"{result.ended}. Try one with 'selfgrasp collect --tries 1 --workers 1', and "
+                    "check robot, recipe and object set"
+                )
             for done in ledger.end(result):
                 store.add_episode(config.run, done.episode, done.rows, done.labelled, done.ended)
                 progress.labelled += done.labelled

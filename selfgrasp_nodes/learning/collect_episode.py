@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import ExecutionFailed, InvalidScene
+from selfgrasp_nodes.errors import ExecutionFailed, InvalidScene, SelfGraspError
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.learning.collect_config import CollectConfig, patch_geometry
 from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
@@ -33,6 +34,8 @@ from selfgrasp_nodes.types import (
     Trial,
 )
 
+log = logging.getLogger(__name__)
+
 DROPS = 5
 """How often a clutter is drawn anew that does not come to rest in the workspace."""
 
@@ -40,6 +43,9 @@ SAMPLES = 16
 """Of the fingers' trace that are kept with a try."""
 
 FAILURES = (OutcomeCode.MISSED, OutcomeCode.SLIPPED, OutcomeCode.BLOCKED)
+FAULT = "fault"
+"""Begins the reason of an episode that ended by an error that nobody foresaw."""
+
 NO_SCENE = "the clutter did not come to rest in the workspace"
 
 
@@ -302,6 +308,19 @@ def initialise(config: CollectConfig) -> None:
 
 
 def run_episode(episode: int) -> EpisodeResult:
-    """One episode in this worker."""
+    """One episode in this worker.
+
+    A fault that nobody foresaw costs its episode, not the run: the episode would
+    fail again each time that the run is gone on with.
+
+    Raises:
+        SelfGraspError: If something is set up wrong.
+    """
     assert _runner is not None
-    return _runner.run(episode)
+    try:
+        return _runner.run(episode)
+    except SelfGraspError:
+        raise
+    except Exception as error:
+        log.exception("episode %d is left out", episode)
+        return EpisodeResult(episode, (), 0, 0, 0, f"{FAULT}: {error!r}")

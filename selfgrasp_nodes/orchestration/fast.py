@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import ExecutionFailed, PlanningFailed
+from selfgrasp_nodes.errors import (
+    ExecutionFailed,
+    InvalidCandidate,
+    InvalidImage,
+    PlanningFailed,
+)
 from selfgrasp_nodes.motion.candidates import check_candidate, executed
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import load_options
@@ -179,8 +184,12 @@ class FastRun:
         return len({name for names in self.held for name in names})
 
 
+BREAKDOWNS = (ExecutionFailed, InvalidCandidate, InvalidImage, PlanningFailed)
+"""What one scene in thousands provokes; other errors say that something is set up wrong."""
+
+
 class RunFailed(ExecutionFailed):
-    """The simulation broke down during a run.
+    """A run broke down: the simulation, or a picture or grasp that nothing can be done with.
 
     Attributes:
         run: What was done before.
@@ -258,7 +267,7 @@ class FastLoop:
             episode_id: Of the trials.
 
         Raises:
-            RunFailed: If the simulation broke down; it holds what was done before.
+            RunFailed: If it broke down (:data:`BREAKDOWNS`); it holds what was done before.
         """
         self.world.reset(scene, seed)
         executor = FastExecutor(self.world, self.planner, self._observer)
@@ -295,7 +304,7 @@ class FastLoop:
                 if keep_trials:
                     trials.append(trial)
                 held.append(executor.held.get(trial.trial_id, ()))
-        except ExecutionFailed as error:
+        except BREAKDOWNS as error:
             raise RunFailed(str(error), done()) from error
         return done()
 
