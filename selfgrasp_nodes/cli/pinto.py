@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ def run_pinto(args: argparse.Namespace, console: Console) -> None:
     Args:
         args: Of ``selfgrasp evaluate``.
         console: Where tables go.
+
+    Raises:
+        RowsFailed: If rows could not be measured; all others are printed and written.
+        SelfGraspError: If stores or checkpoints are missing.
     """
     from selfgrasp_nodes.learning.curriculum import load_curriculum
-    from selfgrasp_nodes.learning.pinto import PARTS, Amounts, Pinto
+    from selfgrasp_nodes.learning.pinto import PARTS, Amounts, Pinto, RowsFailed
 
     parts = tuple(part.strip() for part in args.parts.split(",") if part.strip()) or PARTS
-    amounts = Amounts()
+    amounts, failed = Amounts(), None
     if args.small:
         amounts = Amounts(
             amounts.isolation // SMALL,
@@ -43,29 +48,48 @@ def run_pinto(args: argparse.Namespace, console: Console) -> None:
             console.print(text, markup=False, highlight=False)
 
         pinto = Pinto(curriculum, data, out, args.workers, amounts, say)
-        _show(pinto, pinto.run(parts), console)
+        try:
+            # Written after every part: whatever ends this early, what was measured can be read.
+            found = pinto.run(parts, partial(_write, pinto))
+        except RowsFailed as error:
+            failed, found = error, error.found  # the next robot's turn comes nevertheless
+        _show(pinto, found, console)
+    if failed is not None:
+        raise failed
 
 
-def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:
+def _about(pinto: Any) -> str:
+    from selfgrasp_nodes.learning.pinto_report import about
+    from selfgrasp_nodes.policies.checkpoints import read_card
+
+    card = read_card(pinto.folder / "stage0" / "patch.yaml")
+    return about(pinto.curriculum, card.views, pinto.amounts)
+
+
+def _write(pinto: Any, results: dict[str, Any]) -> None:
     import json
-
-    from rich.table import Table
 
     from selfgrasp_nodes.learning.pinto_paper import PAPER
     from selfgrasp_nodes.learning.pinto_plots import plot
-    from selfgrasp_nodes.learning.pinto_report import about, markdown, tables
-    from selfgrasp_nodes.policies.checkpoints import read_card, write_whole
+    from selfgrasp_nodes.learning.pinto_report import markdown
+    from selfgrasp_nodes.policies.checkpoints import write_whole
 
-    card = read_card(pinto.folder / "stage0" / "patch.yaml")
-    paragraph = about(pinto.curriculum, card.views, pinto.amounts)
+    paragraph = _about(pinto)
+    write_whole(pinto.out / "tables.md", markdown(results, paragraph).encode())
+    content = {"about": paragraph, "results": results, "paper": PAPER}
+    write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
+    plot(results, pinto.out)
+
+
+def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    from selfgrasp_nodes.learning.pinto_report import tables
+
     for title, headings, rows in tables(results):
         table = Table(*headings, title=title)
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    console.print(paragraph, markup=False, highlight=False)
-    write_whole(pinto.out / "tables.md", markdown(results, paragraph).encode())
-    content = {"about": paragraph, "results": results, "paper": PAPER}
-    write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
-    plot(results, pinto.out)
+    console.print(_about(pinto), markup=False, highlight=False)
     console.print(f"written to {pinto.out}")

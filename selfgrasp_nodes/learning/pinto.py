@@ -12,6 +12,7 @@ train run beside each other, one thread each.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from selfgrasp_nodes.errors import UnknownName
+from selfgrasp_nodes.errors import SelfGraspError, UnknownName
 from selfgrasp_nodes.learning import pretraining
 from selfgrasp_nodes.learning.ceiling import measure as measure_ceiling
 from selfgrasp_nodes.learning.collect_config import CollectConfig, run_meta
@@ -29,6 +30,8 @@ from selfgrasp_nodes.learning.pinto_rows import ABLATIONS, FRACTIONS, Learned
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.patch.judge import POLICY
 from selfgrasp_nodes.policies.registry import ORACLE
+
+log = logging.getLogger(__name__)
 
 PARTS = (
     "table1",
@@ -49,6 +52,23 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "oracle": (ORACLE, {}),
 }
 """Policies of the robot tests, with their parameters; the oracle reads simulator truth."""
+
+
+SIMULATED = ("ceiling", "isolation", "clutter")
+"""Parts that take all processes for themselves, one after the other."""
+
+
+class RowsFailed(SelfGraspError):
+    """Some rows could not be measured.
+
+    Attributes:
+        found: The others, as ``Pinto.run`` returns them.
+    """
+
+    def __init__(self, failed: dict[tuple[str, str], str], found: dict[str, Any]):
+        told = "; ".join(f"{part}, {row}: {why}" for (part, row), why in failed.items())
+        super().__init__(f"could not be measured: {told}. The same command tries them again")
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -90,8 +110,16 @@ class Pinto:
     amounts: Amounts = field(default_factory=Amounts)
     say: Callable[[str], None] = print
 
-    def run(self, parts: tuple[str, ...] = PARTS) -> dict[str, Any]:
+    def run(
+        self,
+        parts: tuple[str, ...] = PARTS,
+        on_found: Callable[[dict[str, Any]], None] = lambda found: None,
+    ) -> dict[str, Any]:
         """Measure what is not there yet.
+
+        Args:
+            parts: Of :data:`PARTS`.
+            on_found: Called whenever a part has ended, with all that is there by then.
 
         Returns:
             By part, by row.
@@ -99,6 +127,7 @@ class Pinto:
         Raises:
             UnknownName: If there is no such part.
             StorageError: If a store or checkpoint is missing.
+            RowsFailed: If a row could not be measured; raised when all others are.
         """
         for part in parts:
             if part not in PARTS:
@@ -111,17 +140,22 @@ class Pinto:
             parts = tuple(part for part in parts if part != "pretraining")
         self.out.mkdir(parents=True, exist_ok=True)
         learned = Learned(self.curriculum, self.folder, self.out)
-        found: dict[str, Any] = {part: {} for part in parts}
         # Those that take longest begin first, so that no core waits for them at the end.
         jobs = [(part, row) for part in parts for row in self.rows(part)]
         jobs = [job for job in jobs if not learned.known(*job)]
-        self._measure(sorted(jobs, key=_cost, reverse=True))
-        for part in parts:
-            if part in ("ceiling", "isolation", "clutter"):
-                found[part] = getattr(self, f"_{part}")(learned)
-                continue
-            for row in self.rows(part):
+        failed = self._measure(sorted(jobs, key=_cost, reverse=True))
+        found: dict[str, Any] = {}
+        for part in (part for part in parts if part not in SIMULATED):
+            rows = [row for row in self.rows(part) if (part, row) not in failed]
+            found[part] = {}
+            for row in rows:
                 found[part] |= learned.rows(part, row)
+        on_found(found)
+        for part in (part for part in parts if part in SIMULATED):
+            found[part] = getattr(self, f"_{part}")(learned)
+            on_found(found)
+        if failed:
+            raise RowsFailed(failed, found)
         return found
 
     def rows(self, part: str) -> list[str]:
@@ -136,19 +170,28 @@ class Pinto:
             "pretraining": ["ImageNet", "from scratch"],
         }.get(part, [])
 
-    def _measure(self, jobs: list[tuple[str, str]]) -> None:
-        """Run rows beside each other; each leaves its file."""
+    def _measure(self, jobs: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Run rows beside each other; each leaves its file.
+
+        Returns:
+            Why some could not be measured: one must not cost the others their time.
+        """
+        failed: dict[tuple[str, str], str] = {}
         if not jobs:
-            return
+            return failed
         begun = time.monotonic()
         self.say(f"{len(jobs)} rows to measure in {self.workers} processes")
         arguments = (self.curriculum, self.folder, self.out)
         results = run_jobs(jobs, _row, self.workers, _initialise, *arguments)
         for done, ((part, row), result) in enumerate(results, start=1):
             if isinstance(result, WorkerDied):
-                raise result
+                result = _Failure(str(result))
+            if isinstance(result, _Failure):
+                failed[part, row] = result.reason
+                result = f"failed: {result.reason}"
             minutes = (time.monotonic() - begun) / 60
             self.say(f"[{done} of {len(jobs)}, {minutes:.1f} min] {part}, {row}: {result}")
+        return failed
 
     def _ceiling(self, learned: Learned) -> dict[str, Any]:
         """The bound of any classifier on the test set's objects."""
@@ -250,10 +293,23 @@ def _initialise(curriculum: Curriculum, folder: Path, out: Path) -> None:
     _learned = Learned(curriculum, folder, out)
 
 
-def _row(job: tuple[str, str]) -> str:
+@dataclass(frozen=True)
+class _Failure:
+    """Why a row could not be measured."""
+
+    reason: str
+
+
+def _row(job: tuple[str, str]) -> str | _Failure:
     """Measure a row; what is worth saying about it."""
     assert _learned is not None
-    rows = _learned.rows(*job)
+    try:
+        rows = _learned.rows(*job)
+    except SelfGraspError as error:
+        return _Failure(str(error))
+    except Exception as error:
+        log.exception("%s, %s", *job)
+        return _Failure(repr(error))
     told = []
     for name, row in rows.items():
         shown = row.get("novel", row)

@@ -17,7 +17,7 @@ import numpy as np
 from selfgrasp_nodes.errors import ExecutionFailed, InvalidScene
 from selfgrasp_nodes.labeling.options import load_options as label_options
 from selfgrasp_nodes.labeling.rules import GraspRule
-from selfgrasp_nodes.learning.collect_episode import DROPS, label_of, relabelled
+from selfgrasp_nodes.learning.collect_episode import label_of, relabelled
 from selfgrasp_nodes.learning.metrics import mean, proportion
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.motion.options import load_options as motion_options
@@ -39,6 +39,11 @@ MOST_TRIES = 60
 """At clearing a clutter; the paper needed 26."""
 
 BROKEN = "the simulation or its process broke down"
+
+LAYINGS = 50
+"""How often a scene is drawn anew that does not come to rest in the workspace."""
+
+NOT_LAID = "no scene came to rest in the workspace"
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ def summary(kind: str, runs: list[RobotRun]) -> dict[str, Any]:
         "not_made": sum(run.not_made for run in runs),
         "label_errors": sum(run.label_errors for run in runs),
         "broken": sum(run.ended == BROKEN for run in runs),
+        "not_laid": sum(run.ended == NOT_LAID for run in runs),
     }
     if kind == "isolation":
         held = sum(run.cleared > 0 for run in runs)
@@ -167,12 +173,14 @@ class RobotRunner:
     def run(self, number: int) -> RobotRun:
         """One run; the same for the same number, whatever ran before.
 
-        Raises:
-            InvalidScene: If no scene came to rest.
+        A scene that cannot be laid out is a run without tries, for every method alike.
         """
         alone = self._test.kind == "isolation"
         entropy = [self._test.seed, int(alone), number]
-        scene = self.scene(number, np.random.default_rng(entropy))
+        try:
+            scene = self.scene(number, np.random.default_rng(entropy))
+        except InvalidScene:
+            return RobotRun(1 if alone else CLUTTER, 0, 0, ended=NOT_LAID)
         limits = Limits(
             max_actions=1 if alone else MOST_TRIES,
             max_no_change=NO_CHANGE,
@@ -194,7 +202,7 @@ class RobotRunner:
         Raises:
             InvalidScene: If none came to rest in the workspace.
         """
-        for attempt in range(DROPS):
+        for attempt in range(LAYINGS):
             if self._test.kind == "isolation":
                 entry = self._objects.entries[number % len(self._objects.entries)]
                 specs = [specify(entry, rng)]
@@ -204,7 +212,7 @@ class RobotRunner:
                 name = f"{self._test.kind}-{number}"
                 return drop(name, specs, self._loop.robot, rng, DropOptions())
             except InvalidScene:
-                if attempt == DROPS - 1:
+                if attempt == LAYINGS - 1:
                     raise
         raise AssertionError("not reached")
 
