@@ -53,8 +53,12 @@ def run(args: argparse.Namespace) -> int:
 
         if not args.out:
             raise InvalidConfig("a curriculum needs --out DIR")
+        _refuse_beside_curriculum(args)
         overrides = {"workers": args.workers} if args.workers else {}
         curriculum = load_curriculum(args.curriculum, **overrides)
+        if args.threads:
+            changed = {**curriculum.overrides, "threads": args.threads}
+            curriculum = curriculum.model_copy(update={"overrides": changed})
         with Display(console) as display:
             cards = run_curriculum(curriculum, args.out, display)
         for card in cards:
@@ -82,6 +86,23 @@ def run(args: argparse.Namespace) -> int:
     console.print(card.as_yaml(), markup=False, highlight=False)
     console.print(f"checkpoint: {args.out / job.name}.safetensors")
     return 0
+
+
+def _refuse_beside_curriculum(args: argparse.Namespace) -> None:
+    """What a curriculum's file says is said there alone: its tables are measured by it, too.
+
+    Raises:
+        InvalidConfig: If an option is given that a curriculum would not hear.
+    """
+    from selfgrasp_nodes.errors import InvalidConfig
+
+    names = ("data", "config", "start", "stages", "members", "seed", "imagenet")
+    given = [f"--{name}" for name in names if getattr(args, name) not in (None, "")]
+    if given:
+        raise InvalidConfig(
+            f"{', '.join(given)} does not go with --curriculum: write it into {args.curriculum} "
+            "(tries, objects and seeds under 'stages', settings of the training under 'overrides')"
+        )
 
 
 def stages(text: str) -> tuple[int, ...] | None:

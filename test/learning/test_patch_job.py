@@ -118,6 +118,10 @@ def test_the_command_says_what_is_missing(tmp_path, capsys) -> None:
     bad.write_text(json.dumps({"robot": "baxter", "stages": []}))
     with pytest.raises(InvalidConfig, match="stages"):
         load_curriculum(bad)
+    command = ["train", "patch", "--curriculum", str(bad), "--out", str(tmp_path / "c")]
+    assert main([*command, "--members", "3", "--stages", "0"]) == 1
+    told = capsys.readouterr().err
+    assert "--stages, --members" in told and "overrides" in told
 
 
 @pytest.mark.parametrize("name", ["patch", "patch_paper"])
