@@ -58,12 +58,13 @@ def run_pinto(args: argparse.Namespace, console: Console) -> None:
         raise failed
 
 
-def _about(pinto: Any) -> str:
-    from selfgrasp_nodes.learning.pinto_report import about
+def _about(pinto: Any) -> tuple[str, str]:
+    """The paragraph that the tables need, and robot and views for their titles."""
+    from selfgrasp_nodes.learning.pinto_report import about, scene
     from selfgrasp_nodes.policies.checkpoints import read_card
 
-    card = read_card(pinto.folder / "stage0" / "patch.yaml")
-    return about(pinto.curriculum, card.views, pinto.amounts)
+    views = read_card(pinto.folder / "stage0" / "patch.yaml").views
+    return about(pinto.curriculum, views, pinto.amounts), scene(pinto.curriculum, views)
 
 
 def _write(pinto: Any, results: dict[str, Any]) -> None:
@@ -74,8 +75,8 @@ def _write(pinto: Any, results: dict[str, Any]) -> None:
     from selfgrasp_nodes.learning.pinto_report import markdown
     from selfgrasp_nodes.policies.checkpoints import write_whole
 
-    paragraph = _about(pinto)
-    write_whole(pinto.out / "tables.md", markdown(results, paragraph).encode())
+    paragraph, scene = _about(pinto)
+    write_whole(pinto.out / "tables.md", markdown(results, paragraph, scene).encode())
     content = {"about": paragraph, "results": results, "paper": PAPER}
     write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
     plot(results, pinto.out)
@@ -86,10 +87,11 @@ def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:
 
     from selfgrasp_nodes.learning.pinto_report import tables
 
-    for title, headings, rows in tables(results):
+    paragraph, scene = _about(pinto)
+    for title, headings, rows in tables(results, scene):
         table = Table(*headings, title=title)
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    console.print(_about(pinto), markup=False, highlight=False)
+    console.print(paragraph, markup=False, highlight=False)
     console.print(f"written to {pinto.out}")

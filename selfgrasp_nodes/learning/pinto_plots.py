@@ -48,7 +48,7 @@ def _table2(results: dict[str, Any]) -> Any:
         if low is not None and high is not None:
             axis.axvspan(100 * low, 100 * high, color="C1", alpha=0.25, label="ceiling")
     axis.set(xlim=(45, 100), xlabel="balanced accuracy on novel objects [%]")
-    axis.legend(loc="lower right", fontsize=8)
+    _legend(axis)
     return figure
 
 
@@ -67,9 +67,12 @@ def _figure8(results: dict[str, Any]) -> Any:
         axis.plot([int(c) for c in paper], theirs, "s--", c=THEIRS, label="paper")
         axis.axhline(50, c="0.8", lw=1)
         axis.set(title=f"{name} objects", xlabel="random tries", xscale="log", ylim=(40, 100))
+        # Named where the paper measured: a logarithm's own ticks would overlap.
+        axis.set_xticks([int(c) for c in paper], [f"{int(c) // 1000}K" for c in paper])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("balanced accuracy [%]")
-    axes[0].legend()
+    axes[0].legend(loc="lower right")
     return figure
 
 
@@ -83,7 +86,7 @@ def _isolation(results: dict[str, Any]) -> Any:
     figure, axis = _axis(len(names))
     _bars(axis, names, rows, paper)
     axis.set(xlim=(0, 100), xlabel="single objects grasped at the first try [%]")
-    axis.legend(loc="lower right", fontsize=8)
+    _legend(axis)
     return figure
 
 
@@ -93,8 +96,16 @@ def _clutter(results: dict[str, Any]) -> Any:
     figure, axis = _axis(len(methods))
     _bars(axis, list(methods), rows, [PAPER["clutter"].get(m) for m in methods], scale=1)
     axis.set(xlim=(0, None), xlabel="tries to clear ten novel objects (over cleared clutters)")
-    axis.legend(loc="lower right", fontsize=8)
+    for place, row in enumerate(rows):
+        if row["value"] is None:
+            axis.text(0.3, place, "none cleared", va="center", fontsize=8)
+    _legend(axis)
     return figure
+
+
+def _legend(axis: Any) -> None:
+    """Above the axes, where no bar is."""
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
 
 
 def _axis(count: int) -> tuple[Any, Any]:

@@ -6,16 +6,32 @@ from typing import Any
 
 from selfgrasp_nodes.learning.pinto import Amounts
 from selfgrasp_nodes.learning.pinto_paper import PAPER
-from selfgrasp_nodes.learning.pinto_rows import ABLATION_TRIES
 
 Row = tuple[str, ...]
 Table = tuple[str, Row, list[Row]]
 """Title, headings, rows."""
 
 
-def tables(results: dict[str, Any]) -> list[Table]:
-    """One table of each part that there is."""
-    found = []
+def tables(results: dict[str, Any], scene: str = "") -> list[Table]:
+    """One table of each part that there is.
+
+    Args:
+        results: Of ``Pinto.run``.
+        scene: Robot and views, as :func:`scene` names them; in every title.
+    """
+    return [
+        (f"{title} ({scene})" if scene else title, headings, rows)
+        for title, headings, rows in _tables(results)
+    ]
+
+
+def scene(curriculum: Any, views: tuple[str, ...]) -> str:
+    """Robot and the cameras that patches came from, in a few words."""
+    return f"{curriculum.robot}, {', '.join(views)}"
+
+
+def _tables(results: dict[str, Any]) -> list[Table]:
+    found: list[Table] = []
     if "table1" in results:
         found.append(_table1(results["table1"]))
     if "table2" in results:
@@ -26,7 +42,7 @@ def tables(results: dict[str, Any]) -> list[Table]:
         found.append(_figure8(results["figure8"]))
     for part, title in (
         ("stages", "Stages"),
-        ("ablations", f"Ablations on the first {ABLATION_TRIES} random tries"),
+        ("ablations", _ablations_title(results)),
         ("pretraining", "Pretraining on ImageNet: a network on colour alone"),
     ):
         if part in results:
@@ -37,6 +53,13 @@ def tables(results: dict[str, Any]) -> list[Table]:
     if "clutter" in results:
         found.append(_clutter(results["clutter"]))
     return found
+
+
+def _ablations_title(results: dict[str, Any]) -> str:
+    """With the number of tries that the trainings really saw: a small run has fewer."""
+    rows = results.get("ablations", {}).values()
+    count = max((row.get("training_tries", 0) for row in rows), default=0)
+    return f"Ablations on the first {count} random tries"
 
 
 def about(curriculum: Any, views: tuple[str, ...], amounts: Amounts) -> str:
@@ -57,15 +80,16 @@ def about(curriculum: Any, views: tuple[str, ...], amounts: Amounts) -> str:
     )
 
 
-def markdown(results: dict[str, Any], paragraph: str) -> str:
+def markdown(results: dict[str, Any], paragraph: str, scene: str = "") -> str:
     """The tables as Markdown.
 
     Args:
         results: Of ``Pinto.run``.
         paragraph: What they are about.
+        scene: See :func:`tables`.
     """
     lines = [paragraph, ""]
-    for title, headings, rows in tables(results):
+    for title, headings, rows in tables(results, scene):
         lines += [f"### {title}", "", _line(headings), _line(("---",) * len(headings))]
         lines += [*(_line(row) for row in rows), ""]
     return "\n".join(lines)
