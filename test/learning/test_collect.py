@@ -15,9 +15,16 @@ import pytest
 from collect_jobs import MARK, dies_once
 
 from selfgrasp_nodes.cli.collect import parameters
-from selfgrasp_nodes.errors import ExecutionFailed, InvalidConfig, StorageError, UnknownName
+from selfgrasp_nodes.errors import (
+    ExecutionFailed,
+    InvalidConfig,
+    InvalidImage,
+    StorageError,
+    UnknownName,
+)
 from selfgrasp_nodes.learning import collect as collecting
-from selfgrasp_nodes.learning.collect import Ledger, collect
+from selfgrasp_nodes.learning import collect_episode
+from selfgrasp_nodes.learning.collect import Ledger, NothingCollected, collect
 from selfgrasp_nodes.learning.collect_config import CollectConfig
 from selfgrasp_nodes.learning.collect_episode import (
     EpisodeResult,
@@ -216,6 +223,46 @@ def test_a_simulation_that_breaks_down_ends_its_episode(files, monkeypatch) -> N
     assert "unstable" in cut.ended and 0 < len(cut.rows) < len(whole.rows)
     monkeypatch.undo()
     assert runner.run(0).rows == whole.rows
+
+
+def test_a_picture_that_cannot_be_cut_ends_its_episode_alone(files, monkeypatch) -> None:
+    runner = EpisodeRunner(config(files))
+    cut = collect_episode.candidate_crop
+    calls = []
+
+    def breaks(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise InvalidImage("the window does not lie before the camera")
+        return cut(*arguments)
+
+    monkeypatch.setattr(collect_episode, "candidate_crop", breaks)
+    result = runner.run(0)
+    assert "window" in result.ended and len(result.rows) == 2
+
+
+def test_an_unforeseen_fault_costs_its_episode_and_not_the_run(
+    files, tmp_path, monkeypatch
+) -> None:
+    whole = EpisodeRunner.run
+
+    def faulty(self, episode: int) -> EpisodeResult:
+        if episode == 1:
+            raise ZeroDivisionError("by nothing")
+        return whole(self, episode)
+
+    monkeypatch.setattr(EpisodeRunner, "run", faulty)
+    done = collect(config(files), tmp_path / "f.store", tries=7, workers=1)
+    assert done.left_out == 1 and done.labelled >= 7 and done.episodes >= 3
+    with TrialStore.open(tmp_path / "f.store") as store:
+        assert store.episodes(config(files).run)[1] == 0
+    # What is set up wrong is no fault of an episode.
+    monkeypatch.setattr(EpisodeRunner, "run", lambda self, episode: self.config.file().none)
+    monkeypatch.setattr(collecting, "BARREN", 4)
+    with pytest.raises(NothingCollected, match="none"):
+        collect(config(files), tmp_path / "g.store", tries=7, workers=1)
+    with TrialStore.open(tmp_path / "g.store") as store:
+        assert len(store.episodes(config(files).run)) < 5
 
 
 def finished(number: int, labelled: int) -> EpisodeResult:

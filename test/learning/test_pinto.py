@@ -14,18 +14,19 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("skimage")
 
-from selfgrasp_nodes.errors import StorageError, UnknownName  # noqa: E402
-from selfgrasp_nodes.learning import pinto_rows  # noqa: E402
+from selfgrasp_nodes.errors import InvalidScene, StorageError, UnknownName  # noqa: E402
+from selfgrasp_nodes.learning import pinto_robot, pinto_rows  # noqa: E402
 from selfgrasp_nodes.learning.curriculum import load_curriculum, outlook  # noqa: E402
 from selfgrasp_nodes.learning.outlook import RATES, Outlook, Work  # noqa: E402
 from selfgrasp_nodes.learning.patch_job import PatchJob, run_job  # noqa: E402
 from selfgrasp_nodes.learning.patch_metrics import balanced_accuracy, cross_fitted  # noqa: E402
-from selfgrasp_nodes.learning.pinto import Pinto  # noqa: E402
+from selfgrasp_nodes.learning.pinto import Pinto, RowsFailed  # noqa: E402
 from selfgrasp_nodes.learning.pinto_kept import Kept  # noqa: E402
 from selfgrasp_nodes.learning.pinto_plots import plot  # noqa: E402
 from selfgrasp_nodes.learning.pinto_report import markdown  # noqa: E402
 from selfgrasp_nodes.learning.pinto_robot import (  # noqa: E402
     BROKEN,
+    NOT_LAID,
     RobotRun,
     RobotRunner,
     RobotTest,
@@ -129,6 +130,25 @@ def test_every_table_is_measured_kept_and_measured_anew(made, tmp_path, monkeypa
     assert [file.stat().st_size > 5000 for file in plot(again, tmp_path)] == [True] * 2
 
 
+def test_a_row_that_fails_costs_no_other(made, tmp_path, monkeypatch) -> None:
+    curriculum, folder = made
+
+    def fails(self) -> dict:
+        raise ZeroDivisionError("no moments")
+
+    found: list[set[str]] = []
+    pinto = Pinto(curriculum, folder, tmp_path, workers=1, say=lambda text: None)
+    with monkeypatch.context() as broken:
+        broken.setattr(pinto_rows.Learned, "_heuristics", fails)
+        with pytest.raises(RowsFailed, match="heuristics: ZeroDivisionError") as raised:
+            pinto.run(("table1", "table2"), lambda now: found.append(set(now["table2"])))
+    others = {"kNN on HoG", "linear SVMs on HoG", "network", "network with stages"}
+    assert found == [others] and set(raised.value.found["table2"]) == others
+    assert "Table II" in markdown(raised.value.found, "bars", "baxter, hand")
+    assert "(baxter, hand)" in markdown(raised.value.found, "bars", "baxter, hand")
+    assert len(pinto.run(("table2",))["table2"]) == 7
+
+
 def test_what_is_missing_is_said(made, tmp_path) -> None:
     curriculum, folder = made
     with pytest.raises(UnknownName, match="table1"):
@@ -188,6 +208,20 @@ def test_single_objects_and_clutter_on_the_robot(sets) -> None:
     assert cleared["each_run"][0]["objects"] == 10
     assert 6 <= cleared["cleared"] <= 10 <= cleared["tries"] + 4
     assert alone.depends() != clutter.depends()
+
+
+def test_a_scene_that_cannot_be_laid_out_is_a_run_without_tries(sets, monkeypatch) -> None:
+    runner = RobotRunner(RobotTest("ur5_rg2", "random-roi", "blocks", "isolation", 1, sets=sets))
+    drawn = []
+
+    def rolls_away(*arguments):
+        drawn.append(arguments)
+        raise InvalidScene("it left the workspace")
+
+    monkeypatch.setattr(pinto_robot, "drop", rolls_away)
+    run = runner.run(0)
+    assert run.ended == NOT_LAID and run.tries == 0 and len(drawn) == pinto_robot.LAYINGS
+    assert summary("isolation", [run])["not_laid"] == 1
 
 
 def test_a_run_that_breaks_down_counts_as_failed() -> None:
