@@ -54,6 +54,7 @@ class PolicyNode(BaseNode):
         """Build the default policy, so that a wrong name is refused at once."""
         super().__init__(**options)
         self._policies: dict[tuple[str, str], Policy] = {}
+        self._loaded: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
         default = self.policy(self.values["policy"], "")
         try:
@@ -93,7 +94,10 @@ class PolicyNode(BaseNode):
             key = (name or self.values["policy"], arm)
             if key not in self._policies:
                 file = self.values["policy_file"] or None
-                self._policies[key] = make_policy(key[0], self.robot, arm=arm, config=file)
+                made: Any = make_policy(key[0], self.robot, arm=arm, config=file)
+                if key[0] in self._loaded:
+                    made.load_checkpoint(*self._loaded[key[0]])
+                self._policies[key] = made
             return self._policies[key]
 
     def _plan(self, request: Plan.Request, response: Plan.Response) -> None:
@@ -186,6 +190,12 @@ class PolicyNode(BaseNode):
             learnt = [n for n in policy_names() if hasattr(self.policy(n, ""), "load_checkpoint")]
             raise UnknownName("learnt policy (others have no checkpoint)", policy.name, learnt)
         response.card = load(request.path, request.digest)
+        # One policy for each arm that was asked for: they all judge alike.
+        with self._lock:
+            self._loaded[policy.name] = (request.path, request.digest)
+            for (name, _), other in self._policies.items():
+                if name == policy.name and other is not policy:
+                    other.load_checkpoint(request.path, request.digest)  # type: ignore[attr-defined]
         set_ok(response)
 
     @staticmethod
