@@ -38,11 +38,11 @@ def test_nothing_moves_before_the_border_was_traced_and_all_names_are_relative(
             for name, _ in names
         }
 
+    expected = {"/cell/joint_states", "/cell/plan", "/cell/overhead/color/image_raw"}
     limit = time.monotonic() + 30
-    while "/cell/joint_states" not in ours() and time.monotonic() < limit:
+    while not expected <= (names := ours()) and time.monotonic() < limit:
         time.sleep(0.2)
-    names = ours()
-    assert {"/cell/joint_states", "/cell/plan", "/cell/overhead/color/image_raw"} <= names
+    assert expected <= names
     assert {n for n in names if not n.startswith("/cell/")} <= GLOBAL
     with SelfGrasp(namespace="cell", timeout=60.0) as robot:
         candidate = a_candidate(z=0.1)
