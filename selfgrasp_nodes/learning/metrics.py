@@ -93,10 +93,16 @@ def proportion(successes: int, count: int) -> Estimate:
 
 
 def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:
-    """Mean with its bootstrap interval (percentiles over runs, fixed seed)."""
+    """Mean with its bootstrap interval (percentiles over runs, fixed seed).
+
+    Where all values are 0, or all are 1, resampling shows no spread; a mean of values in 0..1
+    varies at most as a share of as many does, whose Wilson interval is taken then.
+    """
     array = np.asarray([v for v in values if not np.isnan(v)], float)
     if len(array) == 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
+    if (array == array[0]).all() and array[0] in (0.0, 1.0):
+        return proportion(int(array.sum()), len(array))
     rng = np.random.default_rng(0)
     draws = array[rng.integers(0, len(array), (resamples, len(array)))].mean(axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])
