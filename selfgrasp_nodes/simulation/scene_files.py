@@ -2,7 +2,8 @@
 
 ``{"scenes": [{"name", "objects": [{"shape", "position", "quaternion", and
 optionally "size", "color", "friction", "density", "mesh"}]}]}``, with positions
-relative to the workspace's centre, quaternions (w, x, y, z), units SI.
+relative to the workspace's centre, quaternions (w, x, y, z), units SI. ``about`` and
+``shapes`` beside ``scenes`` are for people.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from selfgrasp_nodes.simulation.objects import (
 )
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject, check_scene
 
+_FILE_KEYS = {"scenes", "shapes", "about"}  # the last two tell people, and nothing is read there
+_SCENE_KEYS = {"name", "objects"}
 _KEYS = {"shape", "position", "quaternion", "size", "color", "friction", "density", "mesh"}
 
 
@@ -49,11 +52,13 @@ def load_scenes(file: str | Path, seed: int = 0) -> list[Scene]:
     listed = content.get("scenes") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed:
         raise InvalidScene(f'{str(path)!r} needs a list "scenes" with at least one scene')
+    _refuse_unknown(content, _FILE_KEYS, f"{str(path)!r}")
     scenes = []
     for index, item in enumerate(listed):
         name = str(item.get("name", f"scene-{index}")) if isinstance(item, dict) else ""
         if not isinstance(item, dict) or not isinstance(item.get("objects"), list):
             raise InvalidScene(f'{str(path)!r}: scene {index} needs a list "objects"')
+        _refuse_unknown(item, _SCENE_KEYS, f"scene {name!r}")
         rng = np.random.default_rng([seed, index])
         objects = []
         for number, entry in enumerate(item["objects"]):
@@ -78,11 +83,7 @@ def save_scenes(file: str | Path, scenes: Sequence[Scene]) -> None:
 def _object_from_json(entry: Any, rng: np.random.Generator, folder: Path) -> SceneObject:
     if not isinstance(entry, dict):
         raise InvalidScene("an object must be a JSON object with shape, position and quaternion")
-    unknown = set(entry) - _KEYS
-    if unknown:
-        raise InvalidScene(
-            f"unknown key {', '.join(sorted(unknown))}; valid: {', '.join(sorted(_KEYS))}"
-        )
+    _refuse_unknown(entry, _KEYS)
     if entry.get("shape") not in shape_names():
         raise unknown_shape(entry.get("shape"))
     fields: dict[str, Any] = {"shape": entry["shape"]}
@@ -122,6 +123,15 @@ def _object_to_json(obj: SceneObject) -> dict[str, Any]:
     if spec.mesh:
         entry["mesh"] = str(Path(spec.mesh).resolve())
     return entry
+
+
+def _refuse_unknown(entry: dict[str, Any], valid: set[str], where: str = "") -> None:
+    unknown = set(entry) - valid
+    if unknown:
+        raise InvalidScene(
+            f"{where}{': ' * bool(where)}unknown key {', '.join(sorted(unknown))}; valid: "
+            + ", ".join(sorted(valid))
+        )
 
 
 def _numbers(value: Any, length: int, key: str) -> tuple[float, ...]:

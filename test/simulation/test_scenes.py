@@ -13,7 +13,11 @@ from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation import scenes
 from selfgrasp_nodes.simulation.objects import ObjectSpec
 
-KNOWN = share_dir() / "config" / "scenes" / "vpg_known_cases.json"
+FOLDER = share_dir() / "config" / "scenes"
+KNOWN = FOLDER / "vpg_known_cases.json"
+HARD = [
+    (FOLDER / f"vpg_hard_{kind}.json", index) for kind in ("dev", "final") for index in range(6)
+]
 CUBE = {"shape": "cube", "position": [0, 0, 0.025], "quaternion": [1, 0, 0, 0]}
 
 
@@ -54,6 +58,38 @@ def test_known_cases_stay_where_they_are(index, robot):
     shift, turn = motion(scene, robot)
     assert shift < 0.002
     assert turn < np.radians(2)
+
+
+@pytest.mark.parametrize("file, index", HARD)
+def test_hard_scenes_stay_where_they_are_as_drawn_and_disturbed(file, index, robot):
+    scene = scenes.load_scenes(file)[index]
+    for tried in (scene, scenes.perturbed(scene, 5, mm=2, degrees=2)):
+        shift, turn = motion(tried, robot)
+        assert shift < 0.002
+        assert turn < np.radians(5)
+    moved = [
+        np.hypot(*np.subtract(after.position, before.position)[:2])
+        for before, after in zip(scene.objects, tried.objects, strict=True)
+    ]
+    assert max(moved) > 0.001  # there is room for a disturbance
+    half = np.asarray(robot.workspace.size) / 2
+    for obj in scene.objects:
+        corners = obj.spec.vertices @ obj.pose[:3, :3].T + obj.pose[:3, 3]
+        assert np.all(np.abs(corners[:, :2]) < half)
+
+
+def test_no_arrangement_serves_for_development_and_for_the_final_table():
+    dev, final = (
+        scenes.load_scenes(FOLDER / f"vpg_hard_{kind}.json") for kind in ("dev", "final")
+    )
+    known = scenes.load_scenes(KNOWN)
+    names = [scene.name for scene in (*known, *dev, *final)]
+    assert len(set(names)) == len(names) == 15
+
+    def kinds(scene):
+        return sorted(obj.spec.shape for obj in scene.objects)
+
+    assert not any(kinds(a) == kinds(b) for a in dev for b in final)
 
 
 def test_scenes_lie_around_the_workspace(robot):
@@ -110,7 +146,13 @@ def test_malformed_files_are_refused(tmp_path):
     with pytest.raises(InvalidScene, match="cannot be read"):
         scenes.load_scenes(tmp_path / "missing.json")
     file = tmp_path / "bad.json"
-    for text, message in (("{", "not JSON"), ("[]", "scenes"), ('{"scenes": [1]}', "objects")):
+    for text, message in (
+        ("{", "not JSON"),
+        ("[]", "scenes"),
+        ('{"scenes": [1]}', "objects"),
+        ('{"scenes": [{"objects": [], "seed": 3}]}', "unknown key seed; valid: name, objects"),
+        ('{"scenes": [{"objects": []}], "robot": "x"}', "unknown key robot; valid: about"),
+    ):
         file.write_text(text)
         with pytest.raises(InvalidScene, match=message):
             scenes.load_scenes(file)
