@@ -12,20 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import (
     ExecutionFailed,
     InvalidCandidate,
     InvalidImage,
     PlanningFailed,
 )
-from selfgrasp_nodes.motion.candidates import check_candidate, executed
+from selfgrasp_nodes.motion.above import plan_from_above
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import load_options
-from selfgrasp_nodes.motion.primitives import Move, candidate_steps
-from selfgrasp_nodes.motion.program import Program, plan_candidate
+from selfgrasp_nodes.motion.program import Program
 from selfgrasp_nodes.motion.runner import Runner
 from selfgrasp_nodes.orchestration.fast_ports import (
     FastClock,
@@ -46,7 +42,6 @@ from selfgrasp_nodes.orchestration.sequence import (
 from selfgrasp_nodes.policies.base import Policy
 from selfgrasp_nodes.policies.registry import ORACLE, make_policy
 from selfgrasp_nodes.robots import RobotSpec, config_digest
-from selfgrasp_nodes.robots.gripper import tip_T_tcp
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
 from selfgrasp_nodes.simulation.model import PhysicsOptions
 from selfgrasp_nodes.simulation.scene import Scene
@@ -54,7 +49,6 @@ from selfgrasp_nodes.simulation.world import World, WorldOptions
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
-    Heightmap,
     Outcome,
     Primitive,
     Trial,
@@ -88,28 +82,14 @@ class FastExecutor:
         self._planner.set_obstacles(heightmap)
         failure: PlanningFailed | None = None
         for arm in arms:
-            check_candidate(candidate, robot, arm)
-            ready = executed(candidate, arm, self._options)
             try:
-                hover = self._hover(ready, heightmap)
-                program = plan_candidate(
-                    self._planner, ready, hover, self._options, heightmap, whole=False
-                )
+                program = plan_from_above(self._planner, candidate, arm, heightmap)
             except PlanningFailed as error:
                 failure = error
                 continue
             return FastRunning(self, self._world, self._runners[arm.name], program, trial_id)
         assert failure is not None
         raise failure
-
-    def _hover(self, candidate: Candidate, heightmap: Heightmap | None) -> np.ndarray:
-        """Joint positions above the candidate, where its descent begins [rad]."""
-        robot = self._world.robot
-        arm = robot.arm(candidate.arm)
-        steps = candidate_steps(candidate, robot, arm, self._options, heightmap)
-        above = next(step for step in steps if isinstance(step, Move))
-        tip = above.world_T_tcp @ geometry.inverse(tip_T_tcp(arm.gripper, above.width))
-        return self._planner.ik(arm.name, tip, np.asarray(arm.ready, float))
 
 
 class FastRunning:

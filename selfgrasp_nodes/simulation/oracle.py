@@ -9,22 +9,29 @@ of the tips, the slab between the pads is cut out of the true surface: its two
 extremes are the contacts. A grasp is good when both contacts face the pads, are
 wide, lie at the centre of mass and carry no other object, and possible when
 the columns through which fingers and gripper body come down are free.
+
+Where there is no clean grasp it pushes, or not: the difference is the room that a
+scene leaves for pushing. Its best pushes come from lookahead: each is run on a copy
+of the scene, and the one is made after which true grasps are best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.geometry import grasp_pose, point_to_pixel, wrap_grasp
 from selfgrasp_nodes.policies.antipodal import Antipodal
 from selfgrasp_nodes.policies.base import ALL_PRIMITIVES, Policy, PolicyBase
 from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.policies.ranking import avoidance, suppress
 from selfgrasp_nodes.policies.registry import make_policy
+from selfgrasp_nodes.simulation.lookahead import CLEAN, Lookahead, Rehearsed, Value, spread
 from selfgrasp_nodes.simulation.surfaces import HeightGrid, Surface, height_grid, object_surface
 from selfgrasp_nodes.simulation.true_grasps import Grasps, GraspSearch, OracleParams
 from selfgrasp_nodes.types import Candidate, Observation, Primitive
@@ -59,8 +66,11 @@ class Oracle(PolicyBase):
             world: Read at each proposal.
             arm: As for every policy.
             **values: Of :class:`OracleParams`.
+
+        Raises:
+            InvalidConfig: If one is unknown or out of range.
         """
-        self.params = OracleParams(**values)
+        self.params = oracle_params(values)
         super().__init__(world.robot, self.params, arm)
         self.world = world
         plain = make_policy("antipodal", world.robot, arm=arm)
@@ -68,6 +78,7 @@ class Oracle(PolicyBase):
         self.fingers: Fingers = plain.fingers
         self.search: GraspSearch = GraspSearch(self.gripper, plain.fingers, plain.hand)
         self.push: Policy = make_policy("push-heuristic", world.robot, arm=arm)
+        self._lookahead: Lookahead | None = None
 
     def propose(
         self,
@@ -79,23 +90,53 @@ class Oracle(PolicyBase):
     ) -> list[Candidate]:
         """See :meth:`Policy.propose`; only a push looks at the observation.
 
-        Where there is no clean grasp, :data:`LOOSE` ones; where there is none of
-        those either, a push where pushing is allowed.
+        Where there is no clean grasp, a rehearsed push that leads to one; where there
+        is none, :data:`LOOSE` grasps; then any push, where pushing is allowed.
         """
-        if max_candidates < 1:
-            return []
         surfaces = self._surfaces()
-        for level in (self.params, self.params.model_copy(update=LOOSE)):
-            if surfaces and Primitive.GRASP in primitives:
-                grasps = self._grasps(surfaces, level, avoid, max_candidates)
-                if grasps:
-                    return self.finish(grasps, observation)
-        if surfaces and Primitive.PUSH in primitives and observation.heightmap is not None:
-            pushes = self.push.propose(
+        if max_candidates < 1 or not surfaces:
+            return []
+        push = self.params.pushes and Primitive.PUSH in primitives
+        push = push and observation.heightmap is not None
+        loose = self.params.model_copy(update=LOOSE)
+
+        def grasps(level: OracleParams) -> list[Candidate]:
+            if Primitive.GRASP not in primitives:
+                return []
+            return self._grasps(surfaces, level, avoid, max_candidates)
+
+        found = grasps(self.params)
+        rehearsed: list[Rehearsed] = []
+        if push and not found and self.params.lookahead:
+            rehearsed = self.lookahead.pushes(observation, rng_seed, avoid)
+            found = [r.push for r in rehearsed if r.value.grasp >= CLEAN]
+        found = found or grasps(loose)
+        if push and not found:
+            found = [r.push for r in rehearsed] or self.push.propose(
                 observation, rng_seed, max_candidates, (Primitive.PUSH,), avoid
             )
-            return self.finish(pushes, observation)
-        return []
+        return self.finish(found[:max_candidates], observation)
+
+    @property
+    def lookahead(self) -> Lookahead:
+        """What rehearses pushes; made when it is first needed."""
+        if self._lookahead is None:
+            self._lookahead = Lookahead(
+                self.world, self.judge, self.params.lookahead, self.arm_name
+            )
+        return self._lookahead
+
+    def judge(self, surfaces: Sequence[Surface]) -> Value:
+        """What grasping is worth where the objects lie like this."""
+        workspace = self.robot.workspace.workspace
+        inside = [s for s in surfaces if workspace.contains(*s.center[:2])]
+        clean = [float(g.quality.max(initial=0.0)) for g in self._found(surfaces, self.params)]
+        return Value(
+            max(clean, default=0.0),
+            sum(quality >= CLEAN for quality in clean),
+            len(surfaces) - len(inside),
+            spread(inside),
+        )
 
     def _grasps(
         self,
@@ -105,9 +146,26 @@ class Oracle(PolicyBase):
         max_candidates: int,
     ) -> list[Candidate]:
         """Ranked grasps of all objects whose centre lies in the workspace."""
+        found = self._found(surfaces, level)
+        if not found:
+            return []
+        every = Grasps(**{k: np.concatenate([vars(g)[k] for g in found]) for k in vars(found[0])})
+        x, y = every.xy.T
+        score = every.quality * avoidance(x, y, every.angle, avoid, Primitive.GRASP)
+        good = np.flatnonzero(score > 1e-3)
+        kept = every.take(good)
+        x, y = kept.xy.T
+        best = suppress(x, y, kept.angle, score[good], max_candidates, distance=0.01)
+        everything = _highest([self._grid(surface) for surface in surfaces])
+        widths = self.search.opening(kept, level, everything, others=None)
+        return [self._candidate(kept, i, float(widths[i]), float(score[good][i])) for i in best]
+
+    def _found(self, surfaces: Sequence[Surface], level: OracleParams) -> list[Grasps]:
+        """Grasps of each object whose centre lies in the workspace, with their quality."""
         workspace = self.robot.workspace.workspace
-        low, high = workspace.low - 0.12, workspace.high + 0.12
-        grids = [height_grid([surface], low, high) for surface in surfaces]
+        grids = [self._grid(surface) for surface in surfaces]
+        if not grids:
+            return []
         highest = max(float(g.height.max()) for g in grids)
         everything = _highest(grids)
         found: list[Grasps] = []
@@ -123,20 +181,14 @@ class Oracle(PolicyBase):
             buried = np.mean(others.height[own > 0] > own[own > 0]) if np.any(own > 0) else 0.0
             top = float(own.max()) / max(highest, 1e-3)
             grasps.quality *= (1 - 0.8 * float(buried)) * (0.7 + 0.3 * top)
+            inside = np.all((grasps.xy > workspace.low) & (grasps.xy < workspace.high), axis=1)
+            grasps.quality *= inside
             found.append(grasps)
-        if not found:
-            return []
-        every = Grasps(**{k: np.concatenate([vars(g)[k] for g in found]) for k in vars(found[0])})
-        x, y = every.xy.T
-        inside = np.all((every.xy > workspace.low) & (every.xy < workspace.high), axis=1)
-        score = np.where(inside, every.quality, 0.0)
-        score *= avoidance(x, y, every.angle, avoid, Primitive.GRASP)
-        good = np.flatnonzero(score > 1e-3)
-        kept = every.take(good)
-        x, y = kept.xy.T
-        best = suppress(x, y, kept.angle, score[good], max_candidates, distance=0.01)
-        widths = self.search.opening(kept, level, everything, others=None)
-        return [self._candidate(kept, i, float(widths[i]), float(score[good][i])) for i in best]
+        return found
+
+    def _grid(self, surface: Surface) -> HeightGrid:
+        workspace = self.robot.workspace.workspace
+        return height_grid([surface], workspace.low - 0.12, workspace.high + 0.12)
 
     def _surfaces(self) -> list[Surface]:
         """True surfaces of the objects that are still there, in the world frame."""
@@ -164,6 +216,22 @@ class Oracle(PolicyBase):
             score=score,
             pixel=(int(col), int(row)),
         )
+
+
+def oracle_params(values: Mapping[str, Any]) -> OracleParams:
+    """Parameters of the oracle, checked.
+
+    Raises:
+        InvalidConfig: If one is unknown or out of range.
+    """
+    try:
+        return OracleParams(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        valid = ", ".join(sorted(OracleParams.model_fields))
+        raise InvalidConfig(
+            f"parameters of the oracle are not valid: {'; '.join(lines)}. Valid: {valid}"
+        ) from error
 
 
 def _highest(grids: Sequence[HeightGrid]) -> HeightGrid:

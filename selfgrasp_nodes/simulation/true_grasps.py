@@ -33,8 +33,13 @@ class OracleParams(Spec):
         min_overlap: Least height of object between the pads.
         min_wide: Share of a pad's width that one of the two contacts fills at
             least: between two edges an object turns.
+        pushes: Whether it pushes where there is no clean grasp (and pushing is allowed).
+        lookahead: Pushes that are rehearsed before one is made (see ``rehearsal``);
+            with 0 the push heuristic's best is made.
     """
 
+    pushes: bool = True
+    lookahead: Annotated[int, Field(ge=0, le=200)] = 0
     angles: Annotated[int, Field(ge=1, le=64)] = 12
     step: Length = 0.008
     reach: Length = 0.028
