@@ -8,7 +8,9 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from selfgrasp_nodes.cli.protocols import add_arguments, run_protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +40,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "may be given several times for one table (default: antipodal)",
     )
     parser.add_argument("--runs", type=int, default=30, help="runs (of each scene of a file)")
-    parser.add_argument("--objects", type=int, default=10, help="objects in a random scene")
+    parser.add_argument(
+        "--objects", type=int, help="objects in a random scene (default: 10; vpg-random: 30)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="run i uses seed + i")
     parser.add_argument("--scenes", type=Path, help="scene file (JSON) instead of random scenes")
     parser.add_argument(
@@ -52,32 +56,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         default="",
         help="random scenes of meshes instead of blocks: 'pybullet', 'pybullet:0-99', or a "
         "folder of STL or OBJ files ('FOLDER@0.001' scales millimetres)",
-    )
-    parser.add_argument(
-        "--protocol",
-        choices=["pinto"],
-        help="measure the tables of a paper instead: on the folder of a curriculum",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        help="folder that a curriculum made; may be given once for each robot (--protocol)",
-    )
-    parser.add_argument(
-        "--curriculum",
-        type=Path,
-        action="append",
-        help="YAML that it was made with, as often as --data (--protocol)",
-    )
-    parser.add_argument("--out", type=Path, help="folder for tables and plots (--protocol)")
-    parser.add_argument(
-        "--parts", default="", help="only these, e.g. 'table1,table2' (--protocol)"
-    )
-    parser.add_argument(
-        "--small",
-        action="store_true",
-        help="a tenth of the tries on the robot and of the ceiling (--protocol)",
     )
     parser.add_argument("--checkpoint", help="card or weights of a learnt policy")
     parser.add_argument(
@@ -96,27 +74,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the file of --json: runs that it holds are not repeated",
+        help="go on with the file of --json: runs that it holds are not repeated; protocols "
+        "always go on, and with this refuse what was made with another configuration",
     )
+    add_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def _protocol(args: argparse.Namespace) -> int:
-    """The tables of Pinto and Gupta (2016), of each folder that is given."""
-    from rich.console import Console
-
-    from selfgrasp_nodes.cli.pinto import run_pinto
-    from selfgrasp_nodes.cli.train import require_torch
-    from selfgrasp_nodes.errors import InvalidConfig
-
-    require_torch()
-    if not args.data or len(args.data) != len(args.curriculum or ()):
-        raise InvalidConfig(
-            "--protocol pinto needs --data DIR and --curriculum FILE; for several robots, each "
-            "as often as there are robots, in the same order"
-        )
-    run_pinto(args, Console())
-    return 0
 
 
 def _parameters(policy: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -133,7 +95,7 @@ def _parameters(policy: str, args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Evaluate each policy and print one table; 130 where Ctrl-C ended it early."""
     if args.protocol:
-        return _protocol(args)
+        return run_protocol(args)
     from rich.console import Console
 
     from selfgrasp_nodes.learning.evaluation import Evaluation, EvaluationConfig
@@ -147,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
                 robot=args.robot,
                 policy=policy,
                 runs=args.runs,
-                objects=args.objects,
+                objects=10 if args.objects is None else args.objects,
                 seed=args.seed,
                 scenes=args.scenes,
                 kinds=tuple(kind.strip() for kind in args.kinds.split(",") if kind.strip()),
@@ -163,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     interrupted = False
     try:
         for evaluation in evaluations:
-            _with_progress(evaluation, results, console)
+            with_progress(evaluation, results, console)
     except KeyboardInterrupt:
         interrupted = True
     # A table of eleven columns is unreadable in 80: let it wrap at the terminal's edge instead.
@@ -242,7 +204,25 @@ class Results:
         part.replace(self._file)  # whoever reads it, or ends this, finds a whole file
 
 
-def _with_progress(evaluation: Evaluation, results: Results, console: Console) -> None:
+class Keeper(Protocol):
+    """Takes reports while runs go on; see :meth:`Results.put`."""
+
+    def put(self, make_report: Callable[[], dict[str, Any]], min_age: float = 0.0) -> None:
+        """Keep a report, unless the last one is younger than ``min_age`` [s]."""
+        ...
+
+
+def with_progress(
+    evaluation: Evaluation, results: Keeper, console: Console, title: str = ""
+) -> None:
+    """Run what is not done yet, under a bar.
+
+    Args:
+        evaluation: What is run.
+        results: Keeps its reports.
+        console: Where the bar is.
+        title: Of the bar; the policy's name where empty.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -261,7 +241,9 @@ def _with_progress(evaluation: Evaluation, results: Results, console: Console) -
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(evaluation.config.policy, total=len(evaluation.jobs), note="")
+        task = progress.add_task(
+            title or evaluation.config.policy, total=len(evaluation.jobs), note=""
+        )
 
         def show(result: RunResult | None = None) -> None:
             done = list(evaluation.results.values())

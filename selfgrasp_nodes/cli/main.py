@@ -17,7 +17,16 @@ from pathlib import Path
 from selfgrasp_nodes.errors import SelfGraspError
 
 # Modules of this package that are no verbs.
-_NOT_VERBS = {"main", "trials_store", "environment", "shared_memory", "domain", "pinto"}
+_NOT_VERBS = {
+    "main",
+    "trials_store",
+    "environment",
+    "shared_memory",
+    "domain",
+    "protocols",
+    "pinto",
+    "vpg",
+}
 # Verbs that need no ROS environment, so that they answer at once.
 _PLAIN_VERBS = {"env", "exec"}
 

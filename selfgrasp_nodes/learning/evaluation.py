@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.learning.metrics import FAILED, RunResult, summarise
+from selfgrasp_nodes.learning.policy_identity import policy_identity
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.registry import ORACLE, policy_names
 from selfgrasp_nodes.types import Primitive
@@ -41,11 +42,13 @@ class EvaluationConfig:
             folder (see ``simulation.meshes.mesh_source``).
         friction_scale: Factor on every friction of the world.
         max_actions: Largest number of tries in a run; 0 for no limit.
+        actions_per_object: Likewise, for each object on the table at the start.
         max_no_change: Tries in a row without change that end a run.
         workers: Processes.
         perturb_mm: Standard shift of a scene file's poses [mm].
         perturb_degrees: Their standard turn [degrees].
         parameters: Of the policy; they win over its file's.
+        primitives: ``grasp``, ``push``; all that the policy knows where empty.
     """
 
     robot: str = "ur5_rg2"
@@ -58,11 +61,13 @@ class EvaluationConfig:
     meshes: str = ""
     friction_scale: float = 1.0
     max_actions: int = 0
+    actions_per_object: int = 0
     max_no_change: int = 10
     workers: int = 2
     perturb_mm: float = 2.0
     perturb_degrees: float = 2.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    primitives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run.
@@ -82,6 +87,15 @@ class EvaluationConfig:
                 raise InvalidConfig(f"{name} must lie in {low}..{high}, not {getattr(self, name)}")
         if self.policy != ORACLE and self.policy not in policy_names():
             raise UnknownName("policy", self.policy, [*policy_names(), ORACLE])
+        known = [primitive.name.lower() for primitive in Primitive]
+        for name in self.primitives:
+            if name not in known:
+                raise UnknownName("primitive", name, known)
+
+    def most_actions(self, objects: int) -> int:
+        """Largest number of tries in a run with so many objects; 0 for no limit."""
+        limits = (self.max_actions, self.actions_per_object * objects)
+        return min((limit for limit in limits if limit), default=0)
 
 
 @dataclass(frozen=True)
@@ -175,6 +189,7 @@ class Evaluation:
             "meshes": config.meshes,
             "friction_scale": config.friction_scale,
             "parameters": dict(config.parameters),
+            "primitives": list(config.primitives),
             **summarise(ordered),
             "runs_wanted": len(self.jobs),
             "wall_time": self._seconds,
@@ -216,9 +231,10 @@ def _digest(config: EvaluationConfig) -> str:
     from selfgrasp_nodes.motion.options import load_options as motion_options
     from selfgrasp_nodes.robots import config_digest, load_robot
 
-    free = replace(config, runs=1, seed=0, workers=1, scenes=None)
-    scenes = config.scenes.read_bytes() if config.scenes is not None else b""
     robot = load_robot(config.robot)
+    identity = policy_identity(config.policy, robot, config.parameters)
+    free = replace(config, runs=1, seed=0, workers=1, scenes=None, parameters=identity)
+    scenes = config.scenes.read_bytes() if config.scenes is not None else b""
     return config_digest(robot, motion_options(None, robot.name), label_options(), free, scenes)
 
 
@@ -270,12 +286,13 @@ def run_job(job: Job) -> RunResult:
         moved = perturbed(base, job.seed, _config.perturb_mm, _config.perturb_degrees)
         scene = replace(moved, name=base.name)
     limits = Limits(
-        max_actions=_config.max_actions,
+        max_actions=_config.most_actions(len(scene.objects)),
         max_no_change=_config.max_no_change,
         max_cleared=len(scene.objects),
     )
     try:
-        run, message = _loop.run(scene, job.seed, limits), ""
+        allowed = [Primitive[name.upper()] for name in _config.primitives] or None
+        run, message = _loop.run(scene, job.seed, limits, allowed), ""
     except RunFailed as error:
         run, message = error.run, str(error)
     return _counts(run, scene, job, message)

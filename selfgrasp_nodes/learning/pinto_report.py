@@ -6,10 +6,8 @@ from typing import Any
 
 from selfgrasp_nodes.learning.pinto import Amounts
 from selfgrasp_nodes.learning.pinto_paper import PAPER
-
-Row = tuple[str, ...]
-Table = tuple[str, Row, list[Row]]
-"""Title, headings, rows."""
+from selfgrasp_nodes.learning.tables import Row, Table, number, percent
+from selfgrasp_nodes.learning.tables import markdown as tables_as_markdown
 
 
 def tables(results: dict[str, Any], scene: str = "") -> list[Table]:
@@ -88,11 +86,7 @@ def markdown(results: dict[str, Any], paragraph: str, scene: str = "") -> str:
         paragraph: What they are about.
         scene: See :func:`tables`.
     """
-    lines = [paragraph, ""]
-    for title, headings, rows in tables(results, scene):
-        lines += [f"### {title}", "", _line(headings), _line(("---",) * len(headings))]
-        lines += [*(_line(row) for row in rows), ""]
-    return "\n".join(lines)
+    return tables_as_markdown(tables(results, scene), paragraph)
 
 
 _ACCURACY: Row = ("method", "accuracy [%]", "tries (positive)", "paper [%]")
@@ -175,7 +169,7 @@ def _clutter(result: dict[str, Any]) -> Table:
         rows.append(
             (
                 method,
-                _number(row["to_clear"]),
+                number(row["to_clear"]),
                 percent(row["completed"]),
                 f"{row['cleared']} in {row['tries']}",
                 percent(row["efficiency"]),
@@ -193,21 +187,3 @@ def _clutter(result: dict[str, Any]) -> Table:
         "paper",
     )
     return "Robot: clearing ten novel objects", headings, rows
-
-
-def percent(estimate: dict[str, Any]) -> str:
-    """A share and its interval, in per cent."""
-    return _number(estimate, 100)
-
-
-def _number(estimate: dict[str, Any], scale: float = 1) -> str:
-    if estimate["value"] is None:
-        return "-"
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    if low is None or high is None:
-        return f"{scale * value:.1f}"
-    return f"{scale * value:.1f} [{scale * low:.1f}, {scale * high:.1f}]"
-
-
-def _line(cells: Row) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,152 @@
+"""Measures of Zeng (2018) with intervals over scenes, not over repeats of one scene.
+
+Runs of one arrangement whose poses differ by millimetres are near-identical: they tell
+how a policy does there, hardly how it would do on another. So the runs of a scene (and
+training seed) are first averaged to one cell, and the bootstrap draws scenes, and
+training seeds where there are several. In random scenes each run is a scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfgrasp_nodes.learning.metrics import Estimate, RunResult, proportion
+
+NAN = float("nan")
+COMPLETION = "completion"
+
+MEASURES: dict[str, Callable[[RunResult], float]] = {
+    COMPLETION: lambda run: float(run.completed),
+    "grasp_success": lambda run: run.grasp_successes / run.grasps if run.grasps else NAN,
+    "action_efficiency": lambda run: run.cleared / max(run.actions, 1) if run.objects else NAN,
+}
+"""Of one run; NaN where it has none."""
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Means of the runs of each training seed on each scene.
+
+    Attributes:
+        scenes: What tells scenes apart.
+        values: (training seeds, scenes); NaN where no run has the measure.
+    """
+
+    scenes: tuple[Hashable, ...]
+    values: np.ndarray
+
+    @property
+    def value(self) -> float:
+        """Mean over all cells, each of the same weight; NaN where there is none."""
+        return _mean(self.values)
+
+
+def scene_of(run: RunResult) -> Hashable:
+    """What tells its scene from others."""
+    return ("random", run.seed) if run.index < 0 else (run.index, run.scene)
+
+
+def cells(seeds: Sequence[Sequence[RunResult]], measure: str, completed: bool = False) -> Cells:
+    """Average the runs of each scene.
+
+    Args:
+        seeds: Runs of each training seed.
+        measure: One of :data:`MEASURES`.
+        completed: Whether only completed runs count, as in the paper.
+    """
+    of = MEASURES[measure]
+    scenes = tuple(dict.fromkeys(scene_of(run) for runs in seeds for run in runs))
+    places = {scene: place for place, scene in enumerate(scenes)}
+    values = np.full((len(seeds), len(scenes)), NAN)
+    for row, runs in enumerate(seeds):
+        found: list[list[float]] = [[] for _ in scenes]
+        for run in runs:
+            if run.completed or not completed:
+                found[places[scene_of(run)]].append(of(run))
+        values[row] = [_mean(np.array(cell, float)) for cell in found]
+    return Cells(scenes, values)
+
+
+def estimate(measured: Cells) -> Estimate:
+    """The mean with its 95 % interval over scenes and training seeds."""
+    if np.isnan(measured.values).all():
+        return Estimate(NAN, NAN, NAN)
+    (draws,) = _draws([measured.values])
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return Estimate(measured.value, float(low), float(high))
+
+
+def completion(seeds: Sequence[Sequence[RunResult]]) -> Estimate:
+    """Share of runs that cleared everything.
+
+    Where every scene is its own run, as random ones are, the interval is Wilson's. So it
+    is, over the scenes, where all scenes agree: a bootstrap of equal numbers has no width.
+    """
+    measured = cells(seeds, COMPLETION)
+    values = measured.values[~np.isnan(measured.values)]
+    count = len(measured.scenes)
+    alone = len(seeds) == 1 and len(seeds[0]) == count
+    if count and (alone or np.ptp(values) == 0) and set(values) <= {0.0, 1.0}:
+        return proportion(round(count * float(values.mean())), count)
+    return estimate(measured)
+
+
+def difference(one: Cells, other: Cells) -> Estimate:
+    """Mean of ``one`` less that of ``other`` on the scenes that both have, scene by scene.
+
+    Both are drawn on the same scenes in each resample, each with its own training seeds.
+    """
+    common = [scene for scene in one.scenes if scene in set(other.scenes)]
+    a, b = (c.values[:, [c.scenes.index(s) for s in common]] for c in (one, other))
+    if np.isnan(a).all() or np.isnan(b).all():
+        return Estimate(NAN, NAN, NAN)
+    first, second = _draws([a, b])
+    low, high = np.nanpercentile(first - second, [2.5, 97.5])
+    return Estimate(_mean(a) - _mean(b), float(low), float(high))
+
+
+def measures(seeds: Sequence[Sequence[RunResult]]) -> dict[str, object]:
+    """Completion, and the two ratios over all runs and, as the paper has them, completed ones."""
+    ratios = [name for name in MEASURES if name != COMPLETION]
+    done = {name: estimate(cells(seeds, name, completed=True)).as_dict() for name in ratios}
+    runs = [run for each in seeds for run in each]
+    return {
+        COMPLETION: completion(seeds).as_dict(),
+        **{name: estimate(cells(seeds, name)).as_dict() for name in ratios},
+        "completed_runs": {"count": sum(run.completed for run in runs), **done},
+    }
+
+
+def differences(
+    seeds: Sequence[Sequence[RunResult]], others: Sequence[Sequence[RunResult]]
+) -> Mapping[str, object]:
+    """Each measure over all runs, less that of others; see :func:`difference`."""
+    return {
+        name: difference(cells(seeds, name), cells(others, name)).as_dict() for name in MEASURES
+    }
+
+
+def _draws(tables: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Means of resampled tables, (R,) each: the same scenes of all, seeds of each its own."""
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(0, tables[0].shape[1], (RESAMPLES, tables[0].shape[1]))
+    found = []
+    for table in tables:
+        seeds = rng.integers(0, len(table), (RESAMPLES, len(table)))
+        total, count = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
+        for column in seeds.T:  # a training seed at a time: memory stays small
+            values = table[column[:, None], scenes]
+            total += np.nansum(values, axis=1)
+            count += np.count_nonzero(~np.isnan(values), axis=1)
+        found.append(np.divide(total, count, out=np.full(RESAMPLES, NAN), where=count > 0))
+    return found
+
+
+def _mean(values: np.ndarray) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else NAN
