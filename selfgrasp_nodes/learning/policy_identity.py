@@ -8,7 +8,7 @@ from typing import Any
 
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.policies.checkpoints import read_card
-from selfgrasp_nodes.policies.registry import ORACLE, make_policy
+from selfgrasp_nodes.policies.registry import ORACLE, check_ready, make_policy
 from selfgrasp_nodes.robots import RobotSpec
 
 
@@ -30,6 +30,7 @@ def policy_identity(
     Raises:
         InvalidConfig: If a parameter or a checkpoint's card is wrong.
         StorageError: If a checkpoint that is named is not there.
+        NotReady: If the policy needs a checkpoint and there is none.
         UnknownName: If there is no such policy.
     """
     if policy == ORACLE:
@@ -37,6 +38,7 @@ def policy_identity(
 
         return oracle_params(parameters).model_dump(mode="json")
     made: Any = make_policy(policy, robot, **parameters)
+    check_ready(made)
     found: dict[str, Any] = made.params.model_dump(mode="json")
     if "checkpoint" in found:
         path = found.pop("checkpoint")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import worker_jobs
 
-from selfgrasp_nodes.errors import ExecutionFailed, InvalidConfig
+from selfgrasp_nodes.errors import ExecutionFailed, InvalidConfig, SelfGraspError, UnknownName
 from selfgrasp_nodes.learning import evaluation
 from selfgrasp_nodes.learning.evaluation import Evaluation, EvaluationConfig
+from selfgrasp_nodes.policies import registry
+from selfgrasp_nodes.policies.patch import policy as patch
 from selfgrasp_nodes.simulation.scene import Scene
 from selfgrasp_nodes.simulation.world import World
 
@@ -96,3 +99,37 @@ def test_a_report_is_gone_on_with() -> None:
     assert counts(rest.report()) == counts(run(SMALL))
     with pytest.raises(InvalidConfig, match="another configuration"):
         Evaluation(EvaluationConfig(**{**vars(SMALL), "objects": 3}), report)
+
+
+def test_what_a_policys_file_says_is_part_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = Evaluation(SMALL).report()
+    file = tmp_path / "policies.yaml"
+    file.write_text("antipodal: {angles: 12}\n")
+    monkeypatch.setattr(registry, "_shipped", lambda: file)
+    with pytest.raises(InvalidConfig, match="another configuration"):
+        Evaluation(SMALL, before)
+    # The same said on the command line is the same policy.
+    said = EvaluationConfig(**{**vars(SMALL), "parameters": {"angles": 12}})
+    Evaluation(said, Evaluation(SMALL).report())
+
+
+def test_what_cannot_be_run_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(patch, "share_dir", lambda: tmp_path)
+    for wrong, error, text in (
+        ({"policy": "patch"}, SelfGraspError, "checkpoint|torch"),
+        ({"policy": "oracle", "parameters": {"lookahead": "far"}}, InvalidConfig, "lookahead"),
+        ({"parameters": {"angels": 3}}, InvalidConfig, "angels"),
+        ({"primitives": ("throw",)}, UnknownName, "throw"),
+    ):
+        with pytest.raises(error, match=text):
+            Evaluation(EvaluationConfig(**{**vars(SMALL), **wrong}))
+
+
+def test_the_stricter_limit_of_tries_counts() -> None:
+    limits = EvaluationConfig(**{**vars(SMALL), "max_actions": 12, "actions_per_object": 3})
+    assert [limits.most_actions(objects) for objects in (2, 4, 9)] == [6, 12, 12]
+    assert EvaluationConfig().most_actions(5) == 0
