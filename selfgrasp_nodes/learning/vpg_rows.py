@@ -105,12 +105,13 @@ def check_rows(rows: Sequence[Row]) -> None:
         raise InvalidConfig(f"there is nothing to measure: give --row or --policy; {HOW}")
     seen: dict[str, str] = {}
     for row in rows:
-        other = seen.setdefault(slug(row.name), row.name)
-        if other is not row.name:
+        key = slug(row.name)
+        if key in seen:
             raise InvalidConfig(
-                f"rows {other!r} and {row.name!r} would be kept in one file: name them "
+                f"rows {seen[key]!r} and {row.name!r} would be kept in one file: name them "
                 "differently ('NAME: POLICY ...')"
             )
+        seen[key] = row.name
 
 
 def slug(name: str) -> str:

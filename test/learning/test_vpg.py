@@ -98,6 +98,8 @@ def test_wrong_rows_are_refused(text: str, error: type[Exception], message: str)
 def test_rows_must_differ_and_exist(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="name them"):
         check_rows([parse_row("A b: antipodal"), parse_row("a-B: oracle")])
+    with pytest.raises(InvalidConfig, match="name them"):
+        check_rows([parse_row("antipodal"), Row("antipodal", "antipodal")])
     with pytest.raises(InvalidConfig, match="nothing to measure"):
         check_rows([])
     for row, error, message in (
