@@ -47,7 +47,8 @@ def _in_all(results: dict[str, Any]) -> Any:
                 _point(axis, done, line + 0.25, "s", "C1", "completed runs")
         theirs = [100 * figures[place] for figures in paper.values()]
         axis.plot(theirs, range(len(rows), len(names)), "D", c=THEIRS, label="paper")
-        axis.set(xlim=(-2, 102), xlabel=f"{measure.replace('_', ' ')} [%]")
+        axis.set(xlabel=f"{measure.replace('_', ' ')} [%]")
+        axis.set_xlim(-2, max(102, axis.get_xlim()[1]))  # several objects in one grasp
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
