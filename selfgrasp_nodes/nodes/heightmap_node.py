@@ -176,10 +176,11 @@ class HeightmapNode(BaseNode):
         return self._streams[name].view(pair, pose)
 
     def _observe(self, views: dict[str, View], regions: RegionsMsg | None) -> ObservationMsg:
-        """Build the heightmap, publish it, and return the whole observation."""
-        begun = time.perf_counter()
-        heightmap: Heightmap = build_heightmap(list(views.values()), self.workspace)
-        self._last_ms = (time.perf_counter() - begun) * 1e3
+        """Build the heightmap, publish it, and return the whole observation.
+
+        There is one where the main camera was asked for: what a hand's camera sees alone shows
+        its own fingers above the table, which motion would take for something to keep clear of.
+        """
         self._count += 1
         identity = f"{self._prefix}-{self._count:05d}"
         stamp = max(view.stamp for view in views.values())
@@ -190,19 +191,25 @@ class HeightmapNode(BaseNode):
             conversions.view_message(view, self.frame, self._frames[name])
             for name, view in views.items()
         ]
-        sources = [self._frames[name] for name in views]
-        map_message = conversions.heightmap_message(
-            heightmap, self.frame, stamp, identity, sources
-        )
-        message.heightmap = [map_message]
         if regions is not None:
             regions.observation_id = identity
             message.regions = [regions]
-        self._topic.publish(map_message)
-        if self._points.get_subscription_count():
-            self._points.publish(heightmap_points(heightmap, map_message.header))
+        if self._main in views:
+            message.heightmap = [self._make_map(views, stamp, identity)]
         if self._observations.get_subscription_count():
             self._observations.publish(message)
+        return message
+
+    def _make_map(self, views: dict[str, View], stamp: int, identity: str) -> HeightmapMsg:
+        """The heightmap of some views, built and published."""
+        begun = time.perf_counter()
+        heightmap: Heightmap = build_heightmap(list(views.values()), self.workspace)
+        self._last_ms = (time.perf_counter() - begun) * 1e3
+        sources = [self._frames[name] for name in views]
+        message = conversions.heightmap_message(heightmap, self.frame, stamp, identity, sources)
+        self._topic.publish(message)
+        if self._points.get_subscription_count():
+            self._points.publish(heightmap_points(heightmap, message.header))
         return message
 
     def _stream(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from selfgrasp_nodes.errors import EmptyObservation
+from selfgrasp_nodes.errors import EmptyObservation, NotReady
 from selfgrasp_nodes.geometry import pixel_to_point, project
 from selfgrasp_nodes.types import Heightmap, Observation, Region, Regions
 
@@ -41,19 +41,20 @@ def region_areas(observation: Observation, heightmap: Heightmap, policy: str) ->
         policy: Name for messages.
 
     Raises:
-        EmptyObservation: If the regions or their camera's view are missing, or
-            the empty table has not been learnt, or the arm was in the picture.
+        NotReady: If there are no regions, or the empty table has not been learnt.
+        EmptyObservation: If the arm was in the picture, or the regions' camera's
+            view is missing.
     """
     regions = observation.regions
     if regions is None:
-        raise EmptyObservation(
+        raise NotReady(
             f"policy {policy!r} needs regions of interest and observation {observation.id!r} has "
-            "none; start background subtraction"
+            "none; start background subtraction (the roi node)"
         )
     if not regions.background_ready:
-        raise EmptyObservation(
+        raise NotReady(
             f"policy {policy!r} needs regions of interest: clear the table and let background "
-            "subtraction capture it first"
+            "subtraction capture it first (service capture_background)"
         )
     if regions.arm_in_view:
         raise EmptyObservation(

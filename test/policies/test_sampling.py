@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from policy_tables import box, observe
 
-from selfgrasp_nodes.errors import EmptyObservation
+from selfgrasp_nodes.errors import EmptyObservation, NotReady
 from selfgrasp_nodes.policies import make_policy
 from selfgrasp_nodes.policies.eigenvector import principal_axes
 from selfgrasp_nodes.policies.ranking import angle_difference
@@ -75,11 +75,11 @@ def test_roi_samples_lie_in_the_regions_with_the_right_density(robot):
 def test_roi_needs_regions(robot):
     policy = make_policy("random-roi", robot)
     seen = observe(robot, [])
-    with pytest.raises(EmptyObservation, match="background subtraction"):
+    with pytest.raises(NotReady, match="background subtraction"):
         policy.propose(seen)
     nothing = Regions("overhead", (), np.zeros((240, 320), bool))
     assert policy.propose(replace(seen, regions=nothing)) == []
-    with pytest.raises(EmptyObservation, match="capture it first"):
+    with pytest.raises(NotReady, match="capture it first"):
         policy.propose(replace(seen, regions=replace(nothing, background_ready=False)))
     with pytest.raises(EmptyObservation, match="arm was in view"):
         policy.propose(replace(seen, regions=replace(nothing, arm_in_view=True)))

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-from selfgrasp_nodes.errors import EmptyObservation, InvalidConfig, NotReady  # noqa: E402
+from selfgrasp_nodes.errors import InvalidConfig, NotReady  # noqa: E402
 from selfgrasp_nodes.perception.heightmap import build_heightmap  # noqa: E402
 from selfgrasp_nodes.perception.regions import BackgroundModel  # noqa: E402
 from selfgrasp_nodes.policies import make_policy  # noqa: E402
@@ -139,7 +139,7 @@ def test_no_region_and_nothing_to_push(robot, seen, checkpoint) -> None:
     empty = replace(seen, regions=replace(seen.regions, regions=()))
     assert policy.propose(empty, 1, 3) == []
     assert policy.propose(seen, 1, 3, primitives=(Primitive.PUSH,)) == []
-    with pytest.raises(EmptyObservation, match="regions"):
+    with pytest.raises(NotReady, match="regions"):
         policy.propose(replace(seen, regions=None), 1, 3)
 
 
