@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from kinect_counterpart import COLOR, COLOR_T_DEPTH, DEPTH, KinectCounterpart, render
+from pykinect2_counterpart import modules
 
 from selfgrasp_nodes.errors import InvalidImage, MissingDependency, Unavailable, WrongCamera
 from selfgrasp_nodes.perception.devices import kinect2_runtimes
@@ -25,9 +27,16 @@ def frames():
     return render()
 
 
-@pytest.fixture
-def kinect(frames):
+@pytest.fixture(scope="module")
+def process(frames):
     return KinectCounterpart(frames)
+
+
+@pytest.fixture
+def kinect(process):
+    process.plugged, process.silent, process.depth_silent, process.delay = True, False, False, 0.0
+    process.opened = 0
+    return process
 
 
 def registration(size=(1920, 1080)):
@@ -143,6 +152,11 @@ def test_it_runs_again_after_silence_delay_and_unplugging(kinect):
         count = len(got)
         until(lambda: len(got) > count + 1 and runner.problem == "")
         assert kinect.opened >= 4
+        kinect.kill()
+        until(lambda: runner.problem != "")
+        kinect.run()
+        count = len(got)
+        until(lambda: len(got) > count + 1 and runner.problem == "")
     finally:
         runner.close()
 
@@ -179,7 +193,45 @@ def test_without_a_library_it_says_so(monkeypatch):
     monkeypatch.delenv(kinect2_runtimes.LIBRARY_VARIABLE, raising=False)
     with pytest.raises(MissingDependency, match="libfreenect2"):
         kinect2_runtimes.start("", platform="linux")
-    with pytest.raises(MissingDependency, match="pip install pykinect2"):
+    with pytest.raises(MissingDependency, match="pip install pykinect2024"):
+        kinect2_runtimes.start("", platform="win32")
+
+
+@pytest.mark.parametrize(
+    ("package", "kinds"), [("pykinect2024", "PyKinect2024"), ("pykinect2", "PyKinectV2")]
+)
+def test_windows_runtime_speaks_to_pykinect2(frames, kinect, monkeypatch, package, kinds):
+    for name, module in modules(kinect, package, kinds).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    device = Kinect2(Kinect2Settings(), lambda s: kinect2_runtimes.start(s, platform="win32"))
+    device.open()
+    found = lenses(device._runtime)
+    np.testing.assert_allclose(found.color_intrinsics, COLOR.intrinsics, atol=0.1)
+    np.testing.assert_allclose(found.color_T_depth, COLOR_T_DEPTH, atol=2e-4)
+    frame = device.read(5.0)
+    want = cv2.resize(frames[0], (960, 540), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(frame.color, want)
+    assert (frame.depth > 0).mean() > 0.5
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (AttributeError("module 'time' has no attribute 'clock'"), "no attribute 'clock'"),
+        (AssertionError(80), "AssertionError: 80"),
+    ],
+)
+def test_a_pykinect2_that_this_python_cannot_run_is_named(kinect, monkeypatch, fault, said):
+    loaded = modules(kinect, "pykinect2", "PyKinectV2")
+    for name, module in loaded.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def broken(kinds):
+        raise fault
+
+    loaded["pykinect2.PyKinectRuntime"].PyKinectRuntime = broken
+    with pytest.raises(MissingDependency, match=f"{said}.*pip install pykinect2024"):
         kinect2_runtimes.start("", platform="win32")
 
 

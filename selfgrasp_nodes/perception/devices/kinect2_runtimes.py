@@ -23,6 +23,9 @@ from selfgrasp_nodes.perception.devices.kinect2 import COLOR_SIZE, DEPTH_SIZE, K
 LIBRARY_VARIABLE = "SELFGRASP_KINECT2"
 """Environment variable with the path of the shim's library."""
 
+_PYKINECT = (("pykinect2024", "PyKinect2024"), ("pykinect2", "PyKinectV2"))
+"""Packages that offer ``PyKinectRuntime``, and the module of each that holds the types."""
+
 _LIBRARY = "libselfgrasp_kinect2.so"
 _WAIT = 200  # for a pair of frames in one call [ms]
 
@@ -148,17 +151,24 @@ class PyKinect2Runtime:
     serial = ""  # Microsoft's library has one sensor a machine and does not name it
 
     def __init__(self) -> None:
-        try:
-            kinds = import_module("pykinect2.PyKinectV2")
-            module = import_module("pykinect2.PyKinectRuntime")
-        except ImportError as error:
-            raise MissingDependency(
-                f"PyKinect2 cannot be used ({error}); install the Kinect for Windows SDK 2.0 and "
-                "pip install pykinect2 comtypes"
-            ) from error
-        self._kinds = kinds
-        wanted = kinds.FrameSourceTypes_Color | kinds.FrameSourceTypes_Depth
-        self._runtime: Any = module.PyKinectRuntime(wanted)
+        problem = ""
+        for package, name in _PYKINECT:
+            try:
+                kinds = import_module(f"{package}.{name}")
+                module = import_module(f"{package}.PyKinectRuntime")
+                wanted = kinds.FrameSourceTypes_Color | kinds.FrameSourceTypes_Depth
+                self._runtime: Any = module.PyKinectRuntime(wanted)
+            # Microsoft's pykinect2 asserts the size of a structure that 64-bit Python has not,
+            # and calls time.clock, which Python has no more.
+            except (ImportError, AssertionError, AttributeError) as error:
+                problem += f"; {package}: {type(error).__name__}: {error}"
+            else:
+                self._kinds = kinds
+                return
+        raise MissingDependency(
+            f"PyKinect2 cannot be used ({problem.lstrip('; ')}); install the Kinect for Windows "
+            "SDK 2.0 and pip install pykinect2024, which continues it for today's Python"
+        )
 
     def has_new_color_frame(self) -> bool:
         """See :class:`KinectRuntime`."""
