@@ -2,7 +2,7 @@
 """Write MoveIt's configuration of a robot: ``config/moveit/<robot>/``.
 
     python tools/moveit_config.py ur5_rg2 baxter
-    python tools/moveit_config.py mine.yaml --out DIR     # a robot of your own
+    python tools/moveit_config.py mine.yaml     # a robot of your own: moveit/<robot> beside it
 
 Every file is made from the robot's description, its URDF and ``config/motion.yaml``, so
 that each fact keeps its one place; ``test/motion/test_moveit_files.py`` holds that what is
@@ -33,12 +33,14 @@ from selfgrasp_nodes.motion.model import RobotModel
 from selfgrasp_nodes.motion.moveit_parameters import (
     OMPL,
     PILZ,
+    controllers,
     gripper_group,
     ompl_types,
 )
 from selfgrasp_nodes.motion.options import MotionOptions, load_options
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import ArmSpec, RobotSpec, load_robot
+from selfgrasp_nodes.robots.loader import robot_file
 
 SEED = 5
 FIRST, ALL = 1_000, 20_000
@@ -261,7 +263,7 @@ def files(robot: RobotSpec, options: MotionOptions) -> dict[str, Any]:
                 "max_rot_vel": _ROTATION,
             }
         },
-        "moveit_controllers.yaml": _controllers(robot),
+        "moveit_controllers.yaml": controllers(robot),
         "moveit_cpp.yaml": {
             "planning_scene_monitor_options": {
                 "name": "planning_scene_monitor",
@@ -306,40 +308,6 @@ def _limit(speed: float, acceleration: float) -> dict[str, Any]:
     }
 
 
-def _controllers(robot: RobotSpec) -> dict[str, Any]:
-    """Controllers as MoveIt's simple manager addresses them: name + action_ns = action."""
-    manager: dict[str, Any] = {"controller_names": []}
-    kinds = {
-        "gripper_command": "GripperCommand",
-        "parallel_gripper_command": "ParallelGripperCommand",
-    }
-    for arm in robot.arms:
-        actions: list[tuple[str, str, tuple[str, ...]]] = [
-            (arm.trajectory_action, "FollowJointTrajectory", arm.joints)
-        ]
-        if arm.gripper.command in kinds:
-            kind = kinds[arm.gripper.command]
-            actions.append((arm.gripper.command_topic, kind, (arm.gripper.joint,)))
-        for action, kind, joints in actions:
-            name, _, namespace = action.rpartition("/")
-            manager["controller_names"].append(name)
-            manager[name] = {
-                "type": kind,
-                "action_ns": namespace,
-                "default": True,
-                "joints": list(joints),
-            }
-            if kind != "FollowJointTrajectory":
-                manager[name]["max_effort"] = arm.gripper.force_max
-    return {
-        "moveit_manage_controllers": False,
-        "moveit_controller_manager": (
-            "moveit_simple_controller_manager/MoveItSimpleControllerManager"
-        ),
-        "moveit_simple_controller_manager": manager,
-    }
-
-
 def write(robot: RobotSpec, folder: Path, samples: int = ALL) -> None:
     """Write all files of a robot's configuration into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -354,11 +322,16 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("robots", nargs="+", help="names in config/robots, or YAML files")
-    parser.add_argument("--out", type=Path, default=None, help="default: config/moveit/<robot>")
+    parser.add_argument(
+        "--out", type=Path, help="default: moveit/<robot> beside a YAML file, else config/moveit"
+    )
     given = parser.parse_args()
     for name in given.robots:
         robot = load_robot(name)
-        folder = given.out or share_dir() / "config" / "moveit" / robot.name
+        file = robot_file(name)
+        shipped = file.parent.parent == share_dir() / "config"
+        own = share_dir() / "config" / "moveit" if shipped else file.parent / "moveit"
+        folder = given.out or own / robot.name
         write(robot, folder)
         print(f"{folder}: written")
 

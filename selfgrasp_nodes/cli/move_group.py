@@ -30,11 +30,21 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from selfgrasp_nodes.errors import MissingDependency
-    from selfgrasp_nodes.motion.moveit_parameters import moveit_parameters, parameter_file
+    from selfgrasp_nodes.motion.moveit_parameters import (
+        moveit_folder,
+        moveit_parameters,
+        parameter_file,
+    )
     from selfgrasp_nodes.robots import load_robot
+    from selfgrasp_nodes.robots.loader import robot_file
 
     robot = load_robot(args.robot)
-    parameters = moveit_parameters(robot, use_sim_time=args.use_sim_time, move_group=True)
+    parameters = moveit_parameters(
+        robot,
+        use_sim_time=args.use_sim_time,
+        move_group=True,
+        folder=moveit_folder(robot, robot_file(args.robot)),
+    )
     with tempfile.TemporaryDirectory(prefix="selfgrasp-moveit-") as folder:
         file = parameter_file(parameters, Path(folder) / "move_group.yaml")
         if args.print:

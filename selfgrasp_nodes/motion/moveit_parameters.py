@@ -53,19 +53,62 @@ def gripper_group(arm: ArmSpec) -> str:
     return f"{arm.name}_gripper"
 
 
-def moveit_folder(robot: RobotSpec) -> Path:
+def moveit_folder(robot: RobotSpec, file: Path | None = None) -> Path:
     """Where a robot's MoveIt configuration lies.
+
+    Args:
+        robot: The cell.
+        file: Its YAML; ``moveit/<robot>`` beside it wins over what ships.
 
     Raises:
         InvalidConfig: If it has none; with the command that makes it.
     """
-    folder = share_dir() / "config" / "moveit" / robot.name
-    if not folder.is_dir():
-        raise InvalidConfig(
-            f"robot {robot.name!r} has no MoveIt configuration; make it with "
-            f"`python tools/moveit_config.py {robot.name}`"
-        )
-    return folder
+    own = [file.parent / "moveit"] if file is not None else []
+    for parent in [*own, share_dir() / "config" / "moveit"]:
+        if (parent / robot.name).is_dir():
+            return parent / robot.name
+    raise InvalidConfig(
+        f"robot {robot.name!r} has no MoveIt configuration; make it with "
+        f"`python tools/moveit_config.py {file or robot.name}`"
+    )
+
+
+def controllers(robot: RobotSpec) -> dict[str, Any]:
+    """Controllers as MoveIt's simple manager addresses them: name + action_ns = action.
+
+    A gripper whose driver takes the opening in metres is left out: MoveIt would send it the
+    joint's value.
+    """
+    manager: dict[str, Any] = {"controller_names": []}
+    kinds = {
+        "gripper_command": "GripperCommand",
+        "parallel_gripper_command": "ParallelGripperCommand",
+    }
+    for arm in robot.arms:
+        actions: list[tuple[str, str, tuple[str, ...]]] = [
+            (arm.trajectory_action, "FollowJointTrajectory", arm.joints)
+        ]
+        if arm.gripper.command in kinds and arm.gripper.driver_unit == "joint":
+            kind = kinds[arm.gripper.command]
+            actions.append((arm.gripper.command_topic, kind, (arm.gripper.joint,)))
+        for action, kind, joints in actions:
+            name, _, namespace = action.rpartition("/")
+            manager["controller_names"].append(name)
+            manager[name] = {
+                "type": kind,
+                "action_ns": namespace,
+                "default": True,
+                "joints": list(joints),
+            }
+            if kind != "FollowJointTrajectory":
+                manager[name]["max_effort"] = arm.gripper.force_max
+    return {
+        "moveit_manage_controllers": False,
+        "moveit_controller_manager": (
+            "moveit_simple_controller_manager/MoveItSimpleControllerManager"
+        ),
+        "moveit_simple_controller_manager": manager,
+    }
 
 
 def moveit_parameters(
@@ -113,6 +156,7 @@ def moveit_parameters(
         OMPL: _read(folder, "ompl_planning.yaml"),
         PILZ: _read(folder, f"{PILZ}_planning.yaml"),
         **_read(folder, "moveit_controllers.yaml"),
+        **controllers(robot),  # a driver's overlay may name others than the file
         **cpp,
         # Execution is the runner's, which also guards the wrist: MoveIt only plans.
         "allow_trajectory_execution": False,

@@ -7,7 +7,7 @@ from typing import Any
 
 from selfgrasp_nodes.errors import MissingDependency, UnknownName
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
-from selfgrasp_nodes.motion.moveit_parameters import moveit_parameters
+from selfgrasp_nodes.motion.moveit_parameters import moveit_folder, moveit_parameters
 from selfgrasp_nodes.motion.moveit_planner import MoveItPlanner
 from selfgrasp_nodes.motion.moveit_types import MoveItBackend
 from selfgrasp_nodes.motion.options import MotionOptions
@@ -16,6 +16,7 @@ from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.move_group_client import PLAN, PLANNERS, SCENE, MoveGroupClient
 from selfgrasp_nodes.nodes.waiting import call
 from selfgrasp_nodes.robots import RobotSpec
+from selfgrasp_nodes.robots.loader import robot_file
 
 BACKENDS = ("embedded", "moveit", "moveit_py", "move_group")
 """``moveit`` is moveit_py where that is installed, and else a running move_group."""
@@ -63,7 +64,8 @@ def make_planner(node: BaseNode, options: MotionOptions, backend: str) -> Embedd
     if backend == "embedded":
         return EmbeddedPlanner(robot, options)
     use_sim_time = bool(node.get_parameter("use_sim_time").value)
-    parameters = moveit_parameters(robot, use_sim_time=use_sim_time)
+    folder = moveit_folder(robot, robot_file(node.values["robot"]))
+    parameters = moveit_parameters(robot, use_sim_time=use_sim_time, folder=folder)
     way: MoveItBackend
     if backend == "moveit_py":
         way = moveit_py_client.MoveItPyClient(parameters, node.get_namespace().strip("/"))

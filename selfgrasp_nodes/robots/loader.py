@@ -43,7 +43,8 @@ def load_robot(name_or_file: str | Path) -> RobotSpec:
     """Read and validate one robot's description.
 
     A file with the key ``base`` names another robot and says what differs: mappings are
-    merged, lists of named things (arms, cameras) by name; all else replaces.
+    merged, lists of named things (arms, cameras) by name; all else replaces. ``base`` and
+    a relative ``urdf`` are looked for beside the file first, then among what ships.
 
     Raises:
         UnknownName: If there is no such robot or file.
@@ -51,8 +52,22 @@ def load_robot(name_or_file: str | Path) -> RobotSpec:
             or holds a value out of range.
     """
     path = robot_file(name_or_file)
+    return parse_robot(path.read_text(), path)
+
+
+def parse_robot(text: str, path: Path) -> RobotSpec:
+    """A description from a text that is, or is to be, that of a file; see :func:`load_robot`.
+
+    Args:
+        text: YAML.
+        path: Of the file, for messages and for what is looked for beside it.
+
+    Raises:
+        UnknownName: If its base is not there.
+        InvalidConfig: If the text is no valid description.
+    """
     try:
-        return RobotSpec.model_validate(_content(path))
+        return RobotSpec.model_validate(_content(text, path))
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
@@ -61,18 +76,32 @@ def load_robot(name_or_file: str | Path) -> RobotSpec:
         raise InvalidConfig(f"{path} is not a valid robot:\n" + "\n".join(lines)) from error
 
 
-def _content(path: Path, above: tuple[Path, ...] = ()) -> object:
+def _content(text: str, path: Path, above: tuple[Path, ...] = ()) -> object:
     """A file over its base."""
     if path in above:
         raise InvalidConfig(f"{path} is its own base")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidConfig(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict) or "base" not in content:
+    if not isinstance(content, dict):
         return content
-    base = _content(robot_file(str(content.pop("base"))), (*above, path))
-    return _merged(base, content, path, "")
+    urdf = path.parent / str(content.get("urdf", ""))
+    if urdf.is_file():
+        content["urdf"] = str(urdf.resolve())
+    if "base" not in content:
+        return content
+    below = _base_file(path, str(content.pop("base")))
+    return _merged(_content(below.read_text(), below, (*above, path)), content, path, "")
+
+
+def _base_file(path: Path, base: str) -> Path:
+    """Where the base of a file is: beside it, or among the robots that ship."""
+    for name in (base, f"{base}.yaml", f"{base}.yml"):
+        beside = path.parent / name
+        if beside.suffix in (".yaml", ".yml") and beside.is_file() and beside.name != path.name:
+            return beside
+    return robot_file(base)
 
 
 def _merged(base: object, over: object, path: Path, where: str) -> object:

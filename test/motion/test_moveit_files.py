@@ -27,6 +27,7 @@ from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.motion.sampling import planner_names
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import RobotSpec, load_robot
+from selfgrasp_nodes.robots.loader import robot_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools"))
 import moveit_config as tool
@@ -304,13 +305,22 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         moveit_parameters(robot, use_sim_time=True, folder=folder)
 
 
-def test_the_command_makes_a_configuration_for_another_robot(tmp_path: Path) -> None:
+def test_the_command_makes_the_configuration_of_a_laboratorys_robot(tmp_path: Path) -> None:
+    """Beside its YAML, where whatever starts MoveIt looks first."""
+    file = tmp_path / "mine.yaml"
+    panda = robot_file("panda").read_text()
+    file.write_text(panda.replace("name: panda\n", "name: mine\n"))
+    (tmp_path / "driver.yaml").write_text("base: mine\nspeed_scale: 0.25\n")
+    robot = load_robot(file)
+    with pytest.raises(InvalidConfig, match=rf"tools/moveit_config\.py {file}"):
+        moveit_folder(robot, file)
     script = share_dir() / "tools" / "moveit_config.py"
-    subprocess.run(
-        [sys.executable, str(script), "panda", "--out", str(tmp_path / "panda")],
-        check=True,
-        timeout=120,
-    )
-    robot = load_robot("panda")
-    parameters = moveit_parameters(robot, use_sim_time=False, folder=tmp_path / "panda")
+    subprocess.run([sys.executable, str(script), str(file)], check=True, timeout=300)
+    folder = tmp_path / "moveit" / "mine"
+    assert moveit_folder(robot, file) == moveit_folder(robot, tmp_path / "driver.yaml") == folder
+    parameters = moveit_parameters(robot, use_sim_time=False, folder=folder)
     assert planner_id(parameters, "arm", "EST") == "EST"
+    command = [sys.executable, "-m", "selfgrasp_nodes.cli.main", "move-group", "--print"]
+    command += ["--robot", str(tmp_path / "driver.yaml")]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert yaml.safe_load(printed.stdout)["/**"]["ros__parameters"]["ompl"] == parameters["ompl"]

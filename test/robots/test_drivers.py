@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from selfgrasp_nodes import bringup
+from selfgrasp_nodes import bringup, geometry
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.motion.moveit_parameters import moveit_parameters
 from selfgrasp_nodes.motion.options import load_options
-from selfgrasp_nodes.robots import load_robot
+from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots import CalibrationSpec, load_robot
+from selfgrasp_nodes.robots.edit import write_calibration
 from selfgrasp_nodes.robots.gripper import from_driver, joint_from_width, to_driver
 from selfgrasp_nodes.robots.loader import driver_names, robot_file
+from selfgrasp_nodes.robots.urdf import expand_urdf, urdf_file
 
 DRIVERS = driver_names()
 
@@ -61,6 +65,19 @@ def test_moveit_keeps_to_the_drivers_limits(name: str) -> None:
         assert tuple(limits[j]["max_acceleration"] for j in arm.joints) == arm.acceleration_limits
 
 
+@pytest.mark.parametrize("name", DRIVERS)
+def test_moveit_addresses_the_drivers_controllers(name: str) -> None:
+    robot = load_robot(name)
+    manager = moveit_parameters(robot, use_sim_time=False)["moveit_simple_controller_manager"]
+    found = {f"{c}/{manager[c]['action_ns']}" for c in manager["controller_names"]}
+    wanted = {arm.trajectory_action for arm in robot.arms}
+    for arm in robot.arms:  # MoveIt knows joints: no driver that takes metres, no tool output
+        gripper = arm.gripper
+        if gripper.driver_unit == "joint" and gripper.tool_io is None:
+            wanted.add(gripper.command_topic)
+    assert found == wanted
+
+
 def test_the_speed_scale_slows_everything() -> None:
     options = load_options(robot="ur5_rg2")
     slow = options.slowed(0.25)
@@ -91,6 +108,60 @@ def test_a_base_that_does_not_exist_and_one_that_is_itself(tmp_path: Path) -> No
     file = write(tmp_path, base=str(tmp_path / "mine.yaml"))
     with pytest.raises(InvalidConfig, match="its own base"):
         load_robot(file)
+
+
+def laboratory(folder: Path) -> Path:
+    """A robot of one's own outside of the package: YAML, xacro, and a driver's file over it."""
+    folder.mkdir()
+    content = yaml.safe_load(robot_file("panda").read_text())
+    content |= {"name": "mine", "urdf": "mine.urdf.xacro"}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy2(share_dir() / "urdf" / "panda.urdf.xacro", folder / "mine.urdf.xacro")
+    for included in ("inertia.xacro", "gazebo.xacro"):
+        shutil.copy2(share_dir() / "urdf" / included, folder)
+    driver = {"base": "mine", "speed_scale": 0.25}
+    (folder / "mine_driver.yaml").write_text(yaml.safe_dump(driver))
+    return folder
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_laboratorys_files_stand_in_a_folder_of_their_own(
+    tmp_path: Path, monkeypatch, relative: bool
+) -> None:
+    folder = laboratory(tmp_path / "lab")
+    monkeypatch.chdir(folder if relative else tmp_path)
+    names = [f if relative else str(folder / f) for f in ("mine.yaml", "mine_driver.yaml")]
+    mine, driver = map(load_robot, names)
+    assert (mine.name, mine.speed_scale) == ("mine", 1.0)
+    assert (driver.name, driver.speed_scale) == ("mine", 0.25)
+    assert urdf_file(driver) == folder / "mine.urdf.xacro"
+    assert "panda_link7" in expand_urdf(driver)
+
+
+def test_a_file_of_a_shipped_robots_name_may_stand_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "baxter.yaml"
+    file.write_text("base: baxter\nspeed_scale: 0.5\n")
+    assert load_robot(file).speed_scale == 0.5
+
+
+def test_a_calibration_is_written_into_a_laboratorys_file(tmp_path: Path) -> None:
+    file = laboratory(tmp_path / "lab") / "mine_driver.yaml"
+    camera = load_robot(file).camera()
+    pose = camera.pose.matrix @ geometry.transform((0.01, 0, 0))
+    record = CalibrationSpec(
+        date="2026-11-23",
+        serial="1",
+        width=camera.width,
+        height=camera.height,
+        intrinsics=(camera.fx, camera.fy, camera.cx, camera.cy),
+        depth_scale=1.0,
+        pictures=20,
+        reprojection=0.1,
+        error_3d=0.001,
+    )
+    write_calibration(file, camera.name, pose, record)
+    np.testing.assert_allclose(load_robot(file).camera().pose.matrix, pose, atol=1e-5)
+    assert load_robot(file.with_name("mine.yaml")).camera() == camera
 
 
 def test_an_arm_that_the_base_lacks_is_named(tmp_path: Path) -> None:
