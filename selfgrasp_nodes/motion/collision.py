@@ -63,7 +63,7 @@ class CollisionChecker:
         self._links = range(len(self._shapes.geometryObjects))
         self._extents = {a.name: self._own_extents(a) for a in robot.robot.arms}
         self._hands = {a.name: robot.subtree(robot.arm_joint_ids(a)[-1]) for a in robot.robot.arms}
-        self._skip = _neighbours(robot)
+        self._skip = kept_apart(robot)
         self._payloads = {a.name: self._add_payload(a, payload) for a in robot.robot.arms}
         self._self_pairs()
         self._add_table()
@@ -295,7 +295,7 @@ def _make_convex(shape: pinocchio.GeometryObject) -> None:
     shape.geometry.computeLocalAABB()
 
 
-def _neighbours(robot: RobotModel) -> set[frozenset[int]]:
+def kept_apart(robot: RobotModel) -> set[frozenset[int]]:
     """Pairs of joints whose links touch by construction, or are kept apart by it.
 
     Neighbours; next neighbours where the joint between them cannot fold them
