@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class GripperCard(Spec):
             raise InvalidConfig(
                 f"the checkpoint was trained for gripper {self.name!r} and the robot has "
                 f"{gripper.name!r}: {'; '.join(wrong)}. Train one for this gripper with "
-                "'selfgrasp train patch'"
+                "'selfgrasp train'"
             )
 
 
@@ -187,7 +188,7 @@ def load_checkpoint(
     if not weights_path.is_file():
         raise StorageError(
             f"there is no checkpoint {weights_path}: give the path of a NAME.safetensors that "
-            "has its card NAME.yaml beside it ('selfgrasp train patch' writes both)"
+            "has its card NAME.yaml beside it ('selfgrasp train' writes both)"
         )
     data = weights_path.read_bytes()
     refuse_pickle(data, weights_path)
@@ -246,11 +247,17 @@ def refuse_pickle(data: bytes, path: Path) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        # What was there before stays; half a file would only fill the disk further.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def versions() -> dict[str, str]:

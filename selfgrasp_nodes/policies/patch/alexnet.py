@@ -12,13 +12,13 @@ needs no adaptive pooling.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from selfgrasp_nodes.errors import InvalidConfig, StorageError
+from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.policies.foreign_weights import read_state_dict
 from selfgrasp_nodes.policies.patch.encoding import ANGLES
 from selfgrasp_nodes.policies.patch.networks import PatchNetwork, sample, square
 
@@ -100,34 +100,12 @@ def load_imagenet(network: PaperNetwork, path: Path) -> None:
         StorageError: If the file is missing, of another format or damaged.
         InvalidConfig: If it lacks a weight, or one has another shape.
     """
-    if not path.is_file():
-        raise StorageError(f"there is no file {path} with ImageNet weights")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            weights = load_file(path)
-        except SafetensorError as error:
-            raise StorageError(f"{path} is no whole safetensors file ({error})") from error
-    elif zipfile.is_zipfile(path):
-        try:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a foreign file provokes
-            raise StorageError(
-                f"{path} holds more than tensors, or is damaged ({type(error).__name__}); give "
-                "the state dict of torchvision's AlexNet, best as safetensors"
-            ) from error
-    else:
-        raise StorageError(
-            f"{path} is neither safetensors nor the zip that torch.save writes; bare pickles are "
-            "never loaded. Save the state dict as safetensors"
-        )
+    weights = read_state_dict(path, "torchvision's AlexNet")
     mine = network.features.state_dict()
     prefix = "features."
     chosen = {}
     for name, tensor in mine.items():
-        given = weights.get(prefix + name) if isinstance(weights, dict) else None
+        given = weights.get(prefix + name)
         if not isinstance(given, Tensor) or given.shape != tensor.shape:
             shape = tuple(given.shape) if isinstance(given, Tensor) else "missing"
             raise InvalidConfig(
