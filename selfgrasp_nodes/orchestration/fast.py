@@ -39,7 +39,7 @@ from selfgrasp_nodes.orchestration.sequence import (
     StopReason,
     TrialSequence,
 )
-from selfgrasp_nodes.policies.base import Policy
+from selfgrasp_nodes.policies.base import Policy, PolicyBase
 from selfgrasp_nodes.policies.registry import ORACLE, make_policy
 from selfgrasp_nodes.robots import RobotSpec, config_digest
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
@@ -249,22 +249,10 @@ class FastLoop:
         Raises:
             RunFailed: If it broke down (:data:`BREAKDOWNS`); it holds what was done before.
         """
-        self.world.reset(scene, seed)
-        executor = FastExecutor(self.world, self.planner, self._observer)
-        ports = Ports(
-            FastClock(self.world),
-            self._observer,
-            FastProposer(self._policy),
-            executor,
-            self._labeler,
-            self._store,
+        sequence, executor = self.sequence(
+            scene, seed, limits, primitives, on_event, run_id, episode_id
         )
-        digest = config_digest(self.robot, self.planner.options)
-        identity = RunIdentity(run_id, self.robot.name, digest, seed, episode_id, scene.id)
         start = time.monotonic()
-        sequence = TrialSequence(
-            ports, identity, limits, primitives or self._policy.primitives, on_event
-        )
         trials: list[Trial] = []
         held: list[tuple[str, ...]] = []
 
@@ -284,9 +272,46 @@ class FastLoop:
                 if keep_trials:
                     trials.append(trial)
                 held.append(executor.held.get(trial.trial_id, ()))
+                self.learn(trial)
         except BREAKDOWNS as error:
             raise RunFailed(str(error), done()) from error
         return done()
+
+    def sequence(
+        self,
+        scene: Scene,
+        seed: int,
+        limits: Limits | None = None,
+        primitives: Sequence[Primitive] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        run_id: str = "fast",
+        episode_id: str = "0",
+    ) -> tuple[TrialSequence, FastExecutor]:
+        """A scene laid out, and the sequence of its tries, for who takes them one by one.
+
+        Arguments as :meth:`run`. Only one sequence of a loop can be under way.
+        """
+        self.world.reset(scene, seed)
+        if isinstance(self._policy, PolicyBase):
+            self._policy.begin()
+        executor = FastExecutor(self.world, self.planner, self._observer)
+        ports = Ports(
+            FastClock(self.world),
+            self._observer,
+            FastProposer(self._policy),
+            executor,
+            self._labeler,
+            self._store,
+        )
+        digest = config_digest(self.robot, self.planner.options)
+        identity = RunIdentity(run_id, self.robot.name, digest, seed, episode_id, scene.id)
+        wanted = primitives or self._policy.primitives
+        return TrialSequence(ports, identity, limits, wanted, on_event), executor
+
+    def learn(self, trial: Trial) -> None:
+        """Tell the policy what came of a try; most learn nothing from it."""
+        if isinstance(self._policy, PolicyBase):
+            self._policy.learn(trial)
 
     def _outside(self) -> int:
         workspace = self.robot.workspace.workspace

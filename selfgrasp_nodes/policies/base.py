@@ -11,7 +11,7 @@ import numpy as np
 from selfgrasp_nodes.errors import EmptyObservation, InvalidImage
 from selfgrasp_nodes.policies.fingers import Fingers
 from selfgrasp_nodes.robots import ArmSpec, GripperSpec, RobotSpec, Spec
-from selfgrasp_nodes.types import Candidate, Heightmap, Observation, Primitive
+from selfgrasp_nodes.types import Candidate, Heightmap, Observation, Primitive, Trial
 
 ALL_PRIMITIVES = (Primitive.GRASP, Primitive.PUSH)
 
@@ -106,6 +106,12 @@ class PolicyBase(Generic[ParamsT]):
     def look_pose(self, observation: Observation, seed: int) -> tuple[str, np.ndarray] | None:
         """No further view is wanted."""
         return None
+
+    def begin(self) -> None:
+        """A run begins; what a policy learnt while the last one ran is forgotten."""
+
+    def learn(self, trial: Trial) -> None:
+        """A try of this run has ended, labelled; most policies learn nothing from it."""
 
     def check(self) -> None:
         """Refuse at once what :meth:`propose` would refuse whatever it is shown; see there."""

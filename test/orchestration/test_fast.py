@@ -114,3 +114,22 @@ def test_the_same_seed_gives_the_same_run(loop: FastLoop) -> None:
 def test_unknown_policy_lists_the_valid_ones() -> None:
     with pytest.raises(UnknownName, match="antipodal"):
         FastLoop(load_robot("ur5_rg2"), "no-such-policy")
+
+
+def test_a_policy_hears_of_runs_and_of_what_came_of_its_tries() -> None:
+    from selfgrasp_nodes.policies.antipodal import Antipodal, AntipodalParams
+
+    class Heeding(Antipodal):
+        heard: list[object] = []
+
+        def begin(self) -> None:
+            self.heard.append("begin")
+
+        def learn(self, trial) -> None:
+            self.heard.append(trial.outcome.code)
+
+    robot = load_robot("ur5_rg2")
+    policy = Heeding(robot, AntipodalParams())
+    run = FastLoop(robot, policy).run(cube_at(0.0, 0.0), 1, Limits(max_actions=2, max_cleared=1))
+    assert policy.heard == ["begin", *(trial.outcome.code for trial in run.trials)]
+    assert run.trials
