@@ -16,6 +16,7 @@ from selfgrasp_nodes.policies.base import Policy, PolicyBase
 from selfgrasp_nodes.policies.combined import AntipodalPush
 from selfgrasp_nodes.policies.eigenvector import Eigenvector
 from selfgrasp_nodes.policies.patch.policy import PatchPolicy
+from selfgrasp_nodes.policies.pixelq.policy import PixelqPolicy
 from selfgrasp_nodes.policies.push_heuristic import PushHeuristic
 from selfgrasp_nodes.policies.random_roi import RandomRoi
 from selfgrasp_nodes.policies.random_uniform import RandomUniform
@@ -37,6 +38,7 @@ _POLICIES: dict[str, type[PolicyBase]] = {
         PushHeuristic,
         AntipodalPush,
         PatchPolicy,
+        PixelqPolicy,
     )
 }
 

@@ -1,0 +1,1 @@
+"""Pixel-wise values of pushes and grasps (Zeng and others, 2018)."""

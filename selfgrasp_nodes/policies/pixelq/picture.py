@@ -1,0 +1,54 @@
+"""A state as planes that windows are sampled from at many places at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfgrasp_nodes.policies.pixelq import windows
+from selfgrasp_nodes.policies.pixelq.branch import Branch
+from selfgrasp_nodes.policies.pixelq.state import CELLS, State
+
+
+class Picture:
+    """A state's planes with a border, ready to be sampled at many cells."""
+
+    def __init__(self, state: State, border: int):
+        self.border, self.stride = border, CELLS + 2 * border
+        coded = np.pad(windows.codes(state), border, constant_values=windows.UNKNOWN)
+        height, unknown = windows.planes(torch.from_numpy(coded)[None])
+        color = np.pad(state.color, ((border, border), (border, border), (0, 0)))
+        self.color = smooth(torch.from_numpy(color)[None]).reshape(-1, 3)
+        self.planes = {
+            "height": height.reshape(-1),
+            "unknown": unknown.reshape(-1),
+        }
+        self._colors = [plane.contiguous() for plane in self.color.unbind(1)]
+
+    def flat(self, rows: np.ndarray, cols: np.ndarray) -> Tensor:
+        """(N,) int32 index of cells."""
+        found = (rows + self.border) * self.stride + cols + self.border
+        return torch.from_numpy(found.astype(np.int32))
+
+    def sample(self, branch: Branch, flat: Tensor, angle: float) -> dict[str, Tensor]:
+        """Windows at cells: (N, K), colours (3, N, K)."""
+        sampled = {}
+        for name in branch.meshes:
+            at = windows.offsets(branch.points(name), torch.tensor([angle]))[0].round().int()
+            index = (flat[:, None] + (at[:, 0] * self.stride + at[:, 1])[None]).reshape(-1)
+            shape = (len(flat), len(at))
+            if name == "color":
+                found = [torch.index_select(p, 0, index).reshape(shape) for p in self._colors]
+                sampled[name] = torch.stack(found)
+            else:
+                sampled[name] = torch.index_select(self.planes[name], 0, index).reshape(shape)
+        return sampled
+
+
+def smooth(color: Tensor) -> Tensor:
+    """(B, S, S, 3) float 0..1 of uint8 colours, smoothed over 3 x 3 cells."""
+    planes = color.permute(0, 3, 1, 2).float() / 255
+    smooth = F.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
+    return smooth.permute(0, 2, 3, 1).contiguous()

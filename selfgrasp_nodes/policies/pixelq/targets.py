@@ -1,0 +1,100 @@
+"""What a try says about the value of its pixel (Zeng and others 2018, sections III-C and IV).
+
+Shared by training and by learning while running, so that both learn the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from selfgrasp_nodes.policies.pixelq.state import State
+from selfgrasp_nodes.types import Primitive
+
+if TYPE_CHECKING:
+    from selfgrasp_nodes.policies.pixelq.values import Values
+
+MIN_STEP, MAX_STEP = 0.01, 0.3
+"""Heights that differ by less are noise, by more no objects [m]."""
+
+REACH = 20
+"""Cells around what changed in which a grasp is thought to profit from a push."""
+
+
+@dataclass(frozen=True)
+class TargetRule:
+    """How a target is made.
+
+    Attributes:
+        discount: Of what comes after.
+        push_reward: For a push that changed something (the paper: 0.5).
+        bootstrap: ``all``: what comes after is the best action of the state that
+            follows, as in the paper, and nothing where a try changed nothing;
+            ``push``: a grasp is worth its own success, a push what the best grasp
+            will be worth where it moved things; ``none``: rewards alone.
+        double: The online network chooses the action that the target network judges.
+    """
+
+    discount: float = 0.5
+    push_reward: float = 0.5
+    bootstrap: Literal["all", "push", "none"] = "all"
+    double: bool = True
+
+    def reward(self, primitive: Primitive, success: bool, changed: bool) -> float:
+        """The immediate reward of a try."""
+        if primitive is Primitive.GRASP:
+            return float(success)
+        return self.push_reward if changed else 0.0
+
+    def looks_ahead(self, primitive: Primitive, success: bool, changed: bool) -> bool:
+        """Whether the state that follows counts."""
+        if not self.discount or self.bootstrap == "none":
+            return False
+        if self.bootstrap == "push":
+            return primitive is Primitive.PUSH and changed
+        return changed or (primitive is Primitive.GRASP and success)
+
+    def future(
+        self,
+        before: State,
+        after: State,
+        primitives: tuple[Primitive, ...],
+        target: Values,
+        online: Values | None = None,
+    ) -> float:
+        """Value of what a try led to.
+
+        Args:
+            before: What was there.
+            after: What is there.
+            primitives: That the policy has.
+            target: Judges.
+            online: Chooses, where ``double``; ``target`` chooses, too, where None.
+        """
+        within = None
+        if self.bootstrap == "push":
+            within = near_change(before, after)
+            primitives = (Primitive.GRASP,)
+            if not within.any():
+                return 0.0
+        judged = target.evaluate(after, primitives, within)
+        if not len(judged):
+            return 0.0
+        if not self.double or online is None:
+            return float(judged.value.max())
+        chosen = online.evaluate(after, primitives, within)
+        return float(judged.value[int(np.argmax(chosen.value))])
+
+
+def near_change(before: State, after: State) -> np.ndarray:
+    """(224, 224) bool: where things stand now that a try moved, and around it."""
+    import cv2
+
+    step = np.abs(after.height - before.height)
+    moved = (step >= MIN_STEP) & (step <= MAX_STEP) & before.known & after.known
+    moved = cv2.morphologyEx(moved.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    size = 2 * REACH + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.dilate(moved, disc).astype(bool)

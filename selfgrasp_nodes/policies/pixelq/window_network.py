@@ -1,0 +1,328 @@
+"""The default network: a small one that looks at windows, only where something stands.
+
+Grasps are judged on a lattice over the objects (4 mm, coarser where much stands
+there), pushes on one of 1 cm around them; the other pixels are table, and no
+action there is worth a thought. One window of heights above the fingertips, of
+what is hidden, and of how much the colour differs from that under the hand, is
+weighed with weights that repeat themselves, or change sign, where the window is
+mirrored. Absolute values of such sums make the value exactly invariant to what
+changes nothing for the hand (for a grasp half a turn and both mirrorings, for a
+push the mirroring across its stroke), up to the rounding of its points to cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfgrasp_nodes.geometry import pixel_to_point
+from selfgrasp_nodes.policies.pixelq import windows
+from selfgrasp_nodes.policies.pixelq.actions import HALF, ROTATIONS, STEP, Motions
+from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
+from selfgrasp_nodes.policies.pixelq.networks import Example, PixelNetwork, Scored
+from selfgrasp_nodes.policies.pixelq.picture import Picture, smooth
+from selfgrasp_nodes.policies.pixelq.state import CELLS, State
+from selfgrasp_nodes.policies.push_heuristic import stroke_inside
+from selfgrasp_nodes.types import Primitive, Workspace
+
+MARGIN = 4
+"""Cells around a crop that a varied window may reach."""
+
+STRIDES = (2, 3, 4, 5)
+"""Of the grasps' lattice, in cells: the first that is coarse enough."""
+
+
+class WindowNetwork(PixelNetwork):
+    """See the module."""
+
+    name = "window"
+
+    def __init__(
+        self,
+        motions: Motions,
+        workspace: Workspace,
+        widths: Sequence[float],
+        inputs: str = "rgbd",
+        filters: int = 24,
+        hidden: int = 64,
+        dropout: float = 0.1,
+        most_cells: int = 1200,
+        jitter: tuple[float, float, float] = (0.0015, 0.05, 0.001),
+        start: tuple[float, float] = (0.0, 0.0),
+    ):
+        """Build it.
+
+        Args:
+            motions: See :class:`PixelNetwork`.
+            workspace: Likewise.
+            widths: Likewise.
+            inputs: Likewise.
+            filters: Linear functions of each part of a window.
+            hidden: Of the layer after them.
+            dropout: Before the output.
+            most_cells: The lattice of grasps is 4 mm fine, or as coarse as it must be so
+                that it has no more cells than this on the objects.
+            jitter: While learning, standard deviations of the window's shift [m],
+                turn [rad], and of a common height [m].
+            start: About what an untrained network says of grasps and of pushes.
+        """
+        super().__init__(motions, workspace, widths, inputs)
+        self.most_cells, self.jitter = most_cells, jitter
+        self.grasp = Branch(
+            meshes={"height": (26, 10, 0.0058), "unknown": (14, 6, 0.01), "color": (12, 6, 0.007)},
+            start=None,
+            axes=(-2, -1),
+            inputs=inputs,
+            extras=2 + len(widths) + (0 if inputs == "rgb" else 4),
+            filters=filters,
+            hidden=hidden,
+            dropout=dropout,
+        )
+        self.push = Branch(
+            meshes={
+                "height": (26, 12, 0.008),
+                "unknown": (14, 6, 0.016),
+                "color": (26, 12, 0.008),
+            },
+            start=-0.04,
+            axes=(-1,),
+            inputs=inputs,
+            extras=4,
+            filters=filters,
+            hidden=hidden,
+            dropout=dropout,
+        )
+        for branch, value in zip((self.grasp, self.push), start, strict=True):
+            torch.nn.init.constant_(branch.last.bias, value)
+        self.register_buffer("footprints", self._footprints(), persistent=False)
+
+    footprints: Tensor
+
+    def evaluate(
+        self,
+        state: State,
+        primitives: Sequence[Primitive],
+        within: np.ndarray | None = None,
+    ) -> Scored:
+        """See :meth:`PixelNetwork.evaluate`."""
+        found = []
+        with torch.inference_mode():
+            picture = Picture(state, max(self.grasp.reach, self.push.reach) + MARGIN)
+            if Primitive.GRASP in primitives:
+                found.append(self._evaluate_grasps(state, picture, within))
+            if Primitive.PUSH in primitives:
+                found.append(self._evaluate_pushes(state, picture, within))
+        return Scored.join(found) if found else Scored.none()
+
+    def example(
+        self, state: State, primitive: Primitive, angle: float, row: int, col: int, opening: int
+    ) -> Example:
+        """See :meth:`PixelNetwork.example`."""
+        branch = self._branch(primitive)
+        reach = branch.reach + MARGIN
+        image = {"height": windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)}
+        if "color" in branch.used:
+            image["color"] = windows.crop(state.color, row, col, reach, 0)
+        surface = state.height if primitive is Primitive.GRASP else state.base
+        numbers = {"surface": float(surface[row, col])}
+        if primitive is Primitive.PUSH:
+            room = self._room(np.array([row]), np.array([col]), np.array([angle]))
+            numbers |= {f"room{i}": float(v) for i, v in enumerate(room[0])}
+        return Example(primitive, angle, opening, image, numbers)
+
+    def values(self, examples: Sequence[Example], vary: bool = False) -> Tensor:
+        """See :meth:`PixelNetwork.values`; the order is that of the examples."""
+        result = torch.zeros(len(examples))
+        for primitive in Primitive:
+            mine = [i for i, e in enumerate(examples) if e.primitive is primitive]
+            if mine:
+                part = self._values(primitive, [examples[i] for i in mine], vary)
+                result = result.index_copy(0, torch.tensor(mine), part)
+        return result
+
+    def _branch(self, primitive: Primitive) -> Branch:
+        return self.grasp if primitive is Primitive.GRASP else self.push
+
+    def _values(self, primitive: Primitive, examples: list[Example], vary: bool) -> Tensor:
+        branch = self._branch(primitive)
+        angle = torch.tensor([e.angle for e in examples], dtype=torch.float32)
+        surface = torch.tensor([e.numbers["surface"] for e in examples], dtype=torch.float32)
+        shift, lift = torch.zeros(len(examples), 2), torch.zeros(len(examples))
+        if vary:
+            by, turn, rise = self.jitter
+            shift = by * torch.randn(len(examples), 2)
+            angle = angle + turn * torch.randn(len(examples))
+            lift = rise * torch.randn(len(examples))
+        coded = torch.from_numpy(np.stack([e.image["height"] for e in examples]))
+        height, unknown = windows.planes(coded)
+        height = height + lift[:, None, None]
+        images: dict[str, Tensor] = {"height": height, "unknown": unknown}
+        if "color" in branch.used:
+            color = torch.from_numpy(np.stack([e.image["color"] for e in examples]))
+            images["color"] = smooth(color)
+        size = coded.shape[-1]
+        sampled = {}
+        for name in branch.used:
+            at = windows.offsets(branch.points(name), angle, shift).round().long() + size // 2
+            at = at.clamp(0, size - 1)
+            batch = torch.arange(len(examples))[:, None]
+            sampled[name] = images[name][batch, at[..., 0], at[..., 1]]
+        middle = None
+        if "color" in branch.used:
+            sampled["color"] = sampled["color"].permute(2, 0, 1)
+            middle = images["color"][:, size // 2, size // 2]
+        if primitive is Primitive.PUSH:
+            _, tip = self._push_tip(surface)
+            room = torch.tensor([[e.numbers[f"room{i}"] for i in range(3)] for e in examples])
+            extras = torch.cat([room.float(), self._stands_on(surface)], 1)
+            features = branch.features(sampled, tip, middle)
+            return branch.value(features, extras)
+        features = branch.features(sampled, self._reference(surface), middle)
+        opening = torch.tensor([e.opening for e in examples])
+        extras = self._grasp_extras(sampled, surface)
+        return branch.value(features, extras[torch.arange(len(examples)), opening])
+
+    def _evaluate_grasps(
+        self, state: State, picture: Picture, within: np.ndarray | None
+    ) -> Scored:
+        branch = self.grasp
+        mask = state.occupied if within is None else state.occupied & within
+        for stride in STRIDES:
+            rows, cols = np.nonzero(_lattice(stride) & mask)
+            if len(rows) <= self.most_cells:
+                break
+        if not len(rows):
+            return Scored.none()
+        surface = torch.from_numpy(state.height[rows, cols])
+        reference = self._reference(surface)
+        flat = picture.flat(rows, cols)
+        middle = picture.color[flat.long()]
+        values = []
+        for rotation in range(HALF):
+            sampled = picture.sample(branch, flat, STEP * rotation)
+            features = branch.features(sampled, reference, middle)
+            extras = self._grasp_extras(sampled, surface)
+            values.append(branch.value(features[:, None], extras))
+        value = torch.stack(values).numpy()
+        kind, count, openings = HALF, len(rows), len(self.widths)
+        index = np.indices((kind, count, openings)).reshape(3, -1)
+        zeros = np.full(index.shape[1], Primitive.GRASP, int)
+        return Scored(zeros, index[0], rows[index[1]], cols[index[1]], index[2], value.reshape(-1))
+
+    def _evaluate_pushes(
+        self, state: State, picture: Picture, within: np.ndarray | None
+    ) -> Scored:
+        branch = self.push
+        near = cv2.dilate(
+            state.occupied.astype(np.uint8),
+            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (61, 61)),
+        ).astype(bool)
+        if within is not None:
+            near &= within
+        rows, cols = np.nonzero(_lattice(5) & near)
+        if not len(rows):
+            return Scored.none()
+        surface = torch.from_numpy(state.base[rows, cols])
+        _, tip = self._push_tip(surface)
+        flat = picture.flat(rows, cols)
+        found = []
+        for rotation in range(ROTATIONS):
+            angle = STEP * rotation
+            room = self._room(rows, cols, np.full(len(rows), angle))
+            length = room[:, 0] * self.motions.strokes.push_length
+            sampled = picture.sample(branch, flat, angle)
+            ahead = branch.swept(self.motions) & (sampled["height"] > tip[:, None] + STEPPED)
+            good = ahead.any(1).numpy() & (length >= self.motions.strokes.push_min_length - 1e-6)
+            keep = torch.from_numpy(np.flatnonzero(good))
+            if not len(keep):
+                continue
+            chosen = {name: values.index_select(-2, keep) for name, values in sampled.items()}
+            extras = [torch.from_numpy(room[good]).float(), self._stands_on(surface[keep])]
+            middle = picture.color[flat[keep].long()]
+            value = branch.value(
+                branch.features(chosen, tip[keep], middle), torch.cat(extras, 1)
+            ).numpy()
+            ones = np.ones(len(keep), int)
+            found.append(
+                Scored(
+                    ones * Primitive.PUSH, ones * rotation, rows[good], cols[good], ones * 0, value
+                )
+            )
+        return Scored.join(found) if found else Scored.none()
+
+    def _reference(self, surface: Tensor) -> Tensor:
+        """Height of the fingertips when they touch the object, about [m]."""
+        s, gripper = self.motions.strokes, self.motions.fingers.gripper
+        return (surface - s.depth - gripper.pad_length / 2).clamp(min=s.table_clearance)
+
+    def _push_tip(self, base: Tensor) -> tuple[Tensor, Tensor]:
+        z, tip = self.motions.push_z(base.numpy())
+        return torch.from_numpy(z).float(), torch.from_numpy(tip).float()
+
+    def _stands_on(self, base: Tensor) -> Tensor:
+        """(B, 1) what a push's fingers are above; nothing where heights are not to be seen."""
+        return base[:, None] / UNIT * (self.inputs != "rgb")
+
+    def _room(self, rows: np.ndarray, cols: np.ndarray, angle: np.ndarray) -> np.ndarray:
+        """(N, 3): share of the stroke that fits; room around its end, and beyond it, in 0..1."""
+        x, y = pixel_to_point(self.workspace, rows, cols).T
+        length = self.motions.push_lengths(self.workspace, x, y, angle)
+        end = np.stack([x + length * np.cos(angle), y + length * np.sin(angle)], 1)
+        edge = np.minimum(end - self.workspace.low, self.workspace.high - end).min(1)
+        beyond = stroke_inside(self.workspace, x, y, angle, length.max() + 0.1) - length
+        share = length / self.motions.strokes.push_length
+        return np.stack([share, np.clip(edge / 0.1, 0, 1), np.clip(beyond / 0.1, 0, 1)], 1)
+
+    def _footprints(self) -> Tensor:
+        """(2 W, K) bool: points of the height window under each finger at each opening."""
+        gripper = self.motions.fingers.gripper
+        points = self.grasp.points("height")
+        u, v = points[:, 0], points[:, 1]
+        across = v.abs() <= gripper.finger_width / 2 + 0.003
+        found = []
+        for width in self.widths:
+            inner = width / 2 - 0.003
+            outer = width / 2 + gripper.finger_thickness + 0.003
+            found += [across & (u > inner) & (u < outer), across & (-u > inner) & (-u < outer)]
+        return torch.stack(found)
+
+    def _grasp_extras(self, sampled: dict[str, Tensor], surface: Tensor) -> Tensor:
+        """(B, W, E) what is said of each opening beside the window.
+
+        What stands highest under either finger as it comes down, and the share of
+        it that is in the way: the larger first, so that no side is preferred.
+        """
+        count = len(self.widths)
+        which = torch.eye(count).expand(len(surface), count, count)
+        reference = self._reference(surface)
+        plain = torch.stack([surface, reference], 1)[:, None].expand(-1, count, 2) / UNIT
+        if "height" not in self.grasp.used:
+            return torch.cat([which, torch.zeros_like(plain)], 2)
+        under = []
+        for index, width in enumerate(self.widths):
+            _, tip = self.motions.grasp_z(surface.numpy(), width)
+            lowest = torch.from_numpy(np.asarray(tip)).float()[:, None]
+            highest, blocked = [], []
+            for side in range(2):
+                there = self.footprints[2 * index + side].nonzero()[:, 0]
+                over = sampled["height"].index_select(1, there) - lowest
+                highest.append((over.amax(1) / 0.01).clamp(-1, 1))
+                blocked.append((over / STEPPED).clamp(0, 1).mean(1))
+            under.append(torch.stack([*_ordered(highest), *_ordered(blocked)], 1))
+        return torch.cat([which, plain, torch.stack(under, 1)], 2)
+
+
+def _ordered(pair: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The larger of two first."""
+    return torch.maximum(*pair), torch.minimum(*pair)
+
+
+def _lattice(stride: int) -> np.ndarray:
+    """(224, 224) bool, every so many cells along both axes."""
+    mask = np.zeros((CELLS, CELLS), bool)
+    mask[stride // 2 :: stride, stride // 2 :: stride] = True
+    return mask
