@@ -19,11 +19,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help=HELP,
         description=HELP + ". The same command goes on with what was interrupted.",
     )
-    parser.add_argument("policy", choices=["patch"], help="which learnt policy")
-    parser.add_argument("--data", type=Path, metavar="STORE", help="store of tries")
+    parser.add_argument("policy", choices=["patch", "pixelq"], help="which learnt policy")
+    parser.add_argument(
+        "--data", type=Path, metavar="STORE", help="store of tries; pixelq: to pretrain from"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the checkpoint")
     parser.add_argument(
-        "--config", type=Path, help="YAML of the training (default: config/learning/patch.yaml)"
+        "--config", type=Path, help="YAML of the training (default: config/learning/POLICY.yaml)"
     )
     parser.add_argument(
         "--curriculum",
@@ -35,8 +37,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--members", type=int, help="networks of the ensemble")
     parser.add_argument("--seed", type=int, help="of everything that is drawn")
     parser.add_argument("--threads", type=int, help="of torch")
-    parser.add_argument("--imagenet", type=Path, help="ImageNet weights for network 'alexnet'")
-    parser.add_argument("--workers", type=int, help="worlds at once, for a curriculum")
+    parser.add_argument(
+        "--imagenet", type=Path, help="ImageNet weights for network 'alexnet' or 'densenet'"
+    )
+    parser.add_argument("--tries", type=int, help="of a pixelq training in all")
+    parser.add_argument("--workers", type=int, help="worlds at once, for a curriculum or pixelq")
     parser.set_defaults(run=run)
 
 
@@ -48,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     require_torch()
     console = Console()
+    if args.policy == "pixelq":
+        return run_pixelq(args, console)
     if args.curriculum:
         from selfgrasp_nodes.learning.curriculum import load_curriculum, run_curriculum
 
@@ -103,6 +110,42 @@ def _refuse_beside_curriculum(args: argparse.Namespace) -> None:
             f"{', '.join(given)} does not go with --curriculum: write it into {args.curriculum} "
             "(tries, objects and seeds under 'stages', settings of the training under 'overrides')"
         )
+
+
+def run_pixelq(args: argparse.Namespace, console: Any) -> int:
+    """Train pixel values with progress, and print the card.
+
+    Raises:
+        InvalidConfig: If an option does not belong to this policy.
+    """
+    from selfgrasp_nodes.errors import InvalidConfig
+    from selfgrasp_nodes.learning.pixelq_config import load_pixelq_training
+    from selfgrasp_nodes.learning.pixelq_job import run_pixelq as train
+    from selfgrasp_nodes.paths import share_dir
+
+    foreign = [n for n in ("curriculum", "start", "stages", "members") if getattr(args, n)]
+    if foreign:
+        raise InvalidConfig(
+            f"--{foreign[0]} is for policy 'patch'; pixelq takes --config, --out, --data, --seed, "
+            "--tries, --workers, --threads and --imagenet"
+        )
+    if not args.out:
+        raise InvalidConfig("give --out DIR: the training's tries, state and checkpoint")
+    folder = share_dir() / "config" / "learning"
+    path = args.config or folder / "pixelq.yaml"
+    names = ("seed", "threads", "tries", "workers")
+    overrides = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
+    if args.data:
+        overrides["pretrain"] = {"store": str(args.data)}
+    config = load_pixelq_training(path, **overrides)
+    if args.imagenet:
+        network = {**config.network, "imagenet": str(args.imagenet)}
+        config = load_pixelq_training(path, **overrides, network=network)
+    with Display(console) as display:
+        card = train(config, args.out, display.tried)
+    console.print(card.as_yaml(), markup=False, highlight=False)
+    console.print(f"checkpoint: {args.out / 'pixelq.safetensors'}; curves: {args.out}/curves.png")
+    return 0
 
 
 def stages(text: str) -> tuple[int, ...] | None:
@@ -209,6 +252,15 @@ class Display:
         """A collection's progress."""
         note = f"{progress.positives} positive, {progress.rate:.1f} a second"
         self._show("collect", progress.labelled, progress.wanted, note)
+
+    def tried(self, now: Any) -> None:
+        """Progress of a training on own tries."""
+        rate = f"{now.successes} of the last {now.grasps} grasps held" if now.grasps else ""
+        note = f"{rate}, {now.pushes} pushes, loss {now.loss:.3f}, {now.rate:.1f} tries a second"
+        self._show("try and learn", now.tries, now.wanted, note)
+        if not self._console.is_terminal and now.tries * 20 // now.wanted > self._told:
+            self._told = now.tries * 20 // now.wanted
+            self.line(f"{now.tries} of {now.wanted} tries: {note}")
 
     def whole(self, share: float, left: float) -> None:
         """The whole curriculum, above its steps."""
