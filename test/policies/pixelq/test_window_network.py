@@ -196,7 +196,7 @@ def test_one_step_moves_the_value_of_its_pixel(robot) -> None:
     loss = (before - (before.detach() + 1)).pow(2).sum()
     loss.backward()
     optimizer.step()
-    assert float(network.values([example]) - before) > 0
+    assert (network.values([example]) - before).item() > 0
 
 
 def test_what_cannot_be_built_is_refused(robot) -> None:
