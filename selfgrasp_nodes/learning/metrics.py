@@ -83,6 +83,17 @@ class RunResult:
         """Whether every object was cleared."""
         return self.stop_reason != FAILED and self.cleared >= self.objects
 
+    @property
+    def efficiency(self) -> float:
+        """Objects over actions, 1 at most; NaN where there was nothing to clear.
+
+        The paper's simulator takes one object away for each grasp. Here a grasp may hold two;
+        it still counts no more than one action can be worth.
+        """
+        if not self.objects:
+            return float("nan")
+        return min(1.0, self.cleared / max(self.actions, 1))
+
 
 def proportion(successes: int, count: int) -> Estimate:
     """Share with its Wilson score interval."""
@@ -118,7 +129,7 @@ def summarise(runs: Sequence[RunResult]) -> dict[str, object]:
 
     def ratios(chosen: Sequence[RunResult]) -> dict[str, object]:
         grasp = [r.grasp_successes / r.grasps if r.grasps else float("nan") for r in chosen]
-        efficiency = [r.cleared / max(r.actions, 1) for r in chosen if r.objects]
+        efficiency = [r.efficiency for r in chosen]
         return {
             "grasp_success": mean(grasp).as_dict(),
             "action_efficiency": mean(efficiency).as_dict(),

@@ -21,7 +21,7 @@ COMPLETION = "completion"
 MEASURES: dict[str, Callable[[RunResult], float]] = {
     COMPLETION: lambda run: float(run.completed),
     "grasp_success": lambda run: run.grasp_successes / run.grasps if run.grasps else NAN,
-    "action_efficiency": lambda run: run.cleared / max(run.actions, 1) if run.objects else NAN,
+    "action_efficiency": lambda run: run.efficiency,
 }
 """Of one run; NaN where it has none."""
 

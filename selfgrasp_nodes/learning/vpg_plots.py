@@ -48,7 +48,7 @@ def _in_all(results: dict[str, Any]) -> Any:
         theirs = [100 * figures[place] for figures in paper.values()]
         axis.plot(theirs, range(len(rows), len(names)), "D", c=THEIRS, label="paper")
         axis.set(xlabel=f"{measure.replace('_', ' ')} [%]")
-        axis.set_xlim(-2, max(102, axis.get_xlim()[1]))  # several objects in one grasp
+        axis.set_xlim(-2, 102)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)

@@ -52,3 +52,8 @@ def test_a_run_that_broke_down_counts_in_every_rate_but_is_no_grasp() -> None:
     assert summarise([run(10, 10, 10, 10), broken])["action_efficiency"]["value"] == 0.5
     many = RunResult(0, "s", 10, 0, 0, 12, 12, 0, stop_reason="no_change", longest_no_success=10)
     assert summarise([many, run(10, 10, 10, 10)])["ten_without_success"] == 1
+
+
+def test_a_grasp_of_two_makes_no_run_more_than_efficient() -> None:
+    assert summarise([run(10, 8, 8, 8)])["action_efficiency"]["value"] == 1.0
+    assert np.isnan(RunResult(0, "s", 0, 0, 0, 0, 0, 0).efficiency)
