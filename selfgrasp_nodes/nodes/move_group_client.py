@@ -38,9 +38,17 @@ class MoveGroupClient:
         self._call = call
         self._margin = margin
         self._checked: set[tuple[str, str, str]] = set()
+        self._scene: dict[str, SceneShape] = {}
+        self._lost = False
 
     def show(self, shapes: list[SceneShape], removed: list[str]) -> None:
         """See :class:`selfgrasp_nodes.motion.moveit_types.MoveItBackend`."""
+        for name in removed:
+            self._scene.pop(name, None)
+        self._scene.update((shape.name, shape) for shape in shapes)
+        self._apply(shapes, removed)
+
+    def _apply(self, shapes: list[SceneShape], removed: list[str]) -> None:
         from moveit_msgs.srv import ApplyPlanningScene
 
         request = ApplyPlanningScene.Request(scene=messages.scene_diff(shapes, removed))
@@ -57,6 +65,9 @@ class MoveGroupClient:
         from moveit_msgs.srv import GetMotionPlan
 
         self._check(request)
+        if self._lost:
+            self._apply(list(self._scene.values()), [])
+            self._lost = False
         question = GetMotionPlan.Request(motion_plan_request=messages.motion_plan_request(request))
         answer = self._ask(PLAN, question, request.timeout + self._margin).motion_plan_response
         return messages.reply(int(answer.error_code.val), answer.trajectory.joint_trajectory)
@@ -96,5 +107,7 @@ class MoveGroupClient:
         try:
             return self._call(service, request, timeout)
         except Unavailable as error:
-            self._checked.clear()  # it may come back as another one
+            # It may come back as another one, which has not seen the scene.
+            self._checked.clear()
+            self._lost = True
             raise PlanningFailed(f"move_group: {error}") from error
