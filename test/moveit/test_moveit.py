@@ -2,7 +2,7 @@
 
 MoveIt itself is not run here; ``docs/moveit.md`` says so. moveit_py's way goes through its real
 process and pipe, with a Python package of the bindings' signatures in it; move_group's
-way through its real requests, answered by functions.
+way through its real requests, answered by functions (``test_move_group.py`` has the services).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def step(root: Path, venv: Path, interpreter: Interpreter, console: Console) -> 
         sources = {n: s for n, s in sources.items() if not _has_package(n, venv, interpreter)}
         sources["selfgrasp"] = root
         installs = [
-            _build(name, source, root, venv, interpreter, console)
+            build(name, source, install, root, venv, interpreter, console)
             for name, source in sources.items()
         ]
         # Installed anew, lest a definition that is gone stays importable; and only
@@ -58,16 +58,17 @@ def _has_package(name: str, venv: Path, interpreter: Interpreter) -> bool:
     return any((Path(p) / "share" / name / "package.xml").is_file() for p in prefixes)
 
 
-def _build(
+def build(
     name: str,
     source: Path,
+    install: Path,
     root: Path,
     venv: Path,
     interpreter: Interpreter,
     console: Console,
 ) -> Callable[[], object]:
-    """Configure and build; returns what installs the result."""
-    build, install = root / "build" / name, root / "install"
+    """Configure and build below ``build/``; returns what installs the result."""
+    folder = root / "build" / name
     prefixes = _prefixes(venv, interpreter)
     environment = {
         **os.environ,
@@ -78,16 +79,16 @@ def _build(
     if not interpreter.distribution:
         environment.pop("PYTHONPATH", None)
     # A build folder of another Python, place or ROS cannot be used again.
-    marker, key = build / "made-for.json", json.dumps([str(source), str(venv), interpreter.key])
-    if build.exists() and not (marker.is_file() and marker.read_text() == key):
-        shutil.rmtree(build)
-    build.mkdir(parents=True, exist_ok=True)
+    marker, key = folder / "made-for.json", json.dumps([str(source), str(venv), interpreter.key])
+    if folder.exists() and not (marker.is_file() and marker.read_text() == key):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     marker.write_text(key)
     cmake = shutil.which("cmake", path=environment["PATH"]) or "cmake"
     console.run(
         [
             cmake,
-            *("-S", source, "-B", build, "-Wno-dev"),
+            *("-S", source, "-B", folder, "-Wno-dev"),
             f"-DCMAKE_INSTALL_PREFIX={install}",
             f"-DPython3_EXECUTABLE={venv / 'bin' / 'python'}",
             "-DCMAKE_BUILD_TYPE=Release",
@@ -99,5 +100,5 @@ def _build(
         environment,
     )
     jobs = str(max(os.cpu_count() or 1, 1))
-    console.run([cmake, "--build", build, "--parallel", jobs], environment)
-    return lambda: console.run([cmake, "--install", build], environment)
+    console.run([cmake, "--build", folder, "--parallel", jobs], environment)
+    return lambda: console.run([cmake, "--install", folder], environment)
