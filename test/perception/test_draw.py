@@ -89,7 +89,7 @@ def test_the_panel_is_a_png_with_the_candidates_in_both_pictures(observation, tm
     assert picture.shape == (1000, 1300, 3)
     upper = picture[:500]
     for half in (upper[:, :650], upper[:, 650:]):
-        assert len(painted(half, BEST)) > 20 and len(painted(half, OTHER)) > 20
+        assert len(painted(half, BEST)) > 30 and len(painted(half, OTHER)) > 30
     plain = decision_picture(observation, [])
     assert not len(painted(plain, BEST)), "no candidate, no paint"
 

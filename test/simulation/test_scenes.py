@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import mujoco
 import numpy as np
@@ -162,10 +163,12 @@ def test_random_scenes_follow_the_seed(robot):
     assert scenes.random_scene(robot, 10, 4).digest != scenes.random_scene(robot, 10, 5).digest
 
 
-@pytest.mark.parametrize("count, seeds", [(0, 1), (10, 8), (30, 2)])
-def test_random_scenes_rest_inside_the_workspace(robot, count, seeds):
+@pytest.mark.parametrize("count, seeds, limit", [(0, 1, 0.5), (10, 8, 1.5), (30, 2, 5.0)])
+def test_random_scenes_rest_inside_the_workspace(robot, count, seeds, limit):
     for seed in range(seeds):
+        start = time.process_time()
         scene = scenes.random_scene(robot, count, seed)
+        assert time.process_time() - start < limit
         assert len(scene.objects) == count
         assert not scenes.penetrations(scene)
         for obj in scene.objects:
@@ -176,7 +179,7 @@ def test_random_scenes_rest_inside_the_workspace(robot, count, seeds):
         if count:
             shift, turn = motion(scene, robot, seconds=1.0)
             assert shift < 0.002
-            assert turn < np.radians(4)  # a lying cylinder may still tip on to its facet
+            assert turn < np.radians(2)
 
 
 def test_too_many_objects_are_refused(robot):
