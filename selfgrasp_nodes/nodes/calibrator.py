@@ -10,12 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from selfgrasp.action import MoveArm
@@ -25,6 +23,7 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import PlanningFailed, SelfGraspError, Unavailable
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.nodes import conversions, image_messages, qos
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.cameras import CameraStream
 from selfgrasp_nodes.nodes.robot_state import RobotState
@@ -90,7 +89,7 @@ class Calibrator(BaseNode):
         bare = self.camera.model_copy(update={"calibration": None})
         self._stream = CameraStream(self, bare, camera_namespace)
         self._planner = EmbeddedPlanner(self.robot)
-        self._mover: Any = ActionClient(self, MoveArm, "move_arm", callback_group=self.group)
+        self._mover = ActionCaller(self, MoveArm, "move_arm", self.group)
         self._transforms = TransformPublisher(self)
         self.create_subscription(
             JointState, "joint_states", self._take_joints, qos.state(50), callback_group=self.group
@@ -254,11 +253,11 @@ class Calibrator(BaseNode):
                 "nobody serves move_arm; start the graph first: selfgrasp up robot robot:="
                 f"{self.robot.name} (or up sim), and give the same --namespace"
             )
-        handle: Any = wait(self._mover.send_goal_async(goal), _PATIENCE, "the answer of move_arm")
+        handle = self._mover.send(goal, _PATIENCE)
         if not handle.accepted:
             raise Unavailable("move_arm refused the goal; look at the motion node's messages")
         try:
-            answer = wait(handle.get_result_async(), _MOTION, "the end of the motion")
+            answer = wait(self._mover.result(handle), _MOTION, "the end of the motion")
         except BaseException:
             handle.cancel_goal_async()  # Ctrl-C and time-outs must not leave the arm moving
             raise

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -26,6 +25,7 @@ from std_msgs.msg import Empty
 
 from selfgrasp_nodes.errors import SelfGraspError, Unavailable
 from selfgrasp_nodes.nodes import conversions, image_messages, qos, trial_messages
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.rest import RestMeter
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call, wait
@@ -85,7 +85,7 @@ class DemoNode(Node):
         self._background: Any = self.create_client(
             CaptureBackground, "capture_background", **group
         )
-        self._clear: Any = ActionClient(self, ClearTable, "clear_table", **group)
+        self._clear = ActionCaller(self, ClearTable, "clear_table", self._group)
         self._goal: Any = None
 
     def _subscribe(self, film: bool) -> None:
@@ -141,13 +141,13 @@ class DemoNode(Node):
         if not self._clear.wait_for_server(30.0):
             raise Unavailable("the picker does not offer clear_table; see its lines above")
         goal = ClearTable.Goal(policy=policy, seed=seed)
-        sent = self._clear.send_goal_async(
-            goal, lambda message: self._on_feedback(message.feedback)
+        self._goal = self._clear.send(
+            goal, 30.0, lambda message: self._on_feedback(message.feedback)
         )
-        self._goal = wait(sent, 30.0, "the picker's answer to the goal")
         if not self._goal.accepted:
             raise Unavailable("the picker refused the goal: another one runs")
-        future, end = self._goal.get_result_async(), time.monotonic() + limit
+        end = time.monotonic() + limit
+        future: Any = self._clear.result(self._goal)
         while not future.done():
             check_alive()
             if time.monotonic() > end:

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -18,6 +17,7 @@ from selfgrasp.srv import Capture, GetTruth, ResetScene
 from selfgrasp_nodes.errors import Unavailable
 from selfgrasp_nodes.learning.parity import Case, Tried
 from selfgrasp_nodes.nodes import conversions
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call, wait
 from selfgrasp_nodes.types import Outcome, OutcomeCode
@@ -37,7 +37,7 @@ class GraphSide:
         self._reset: Any = self._node.create_client(ResetScene, "sim/reset")
         self._truth: Any = self._node.create_client(GetTruth, "sim/get_truth")
         self._capture: Any = self._node.create_client(Capture, "capture")
-        self._execute: Any = ActionClient(self._node, Execute, "execute")
+        self._execute = ActionCaller(self._node, Execute, "execute")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -65,11 +65,11 @@ class GraphSide:
         goal = Execute.Goal(candidate=message, trial_id=case.id, after_acting=Execute.Goal.STAY)
         if not self._execute.wait_for_server(TIME_LIMIT):
             raise Unavailable("the execute action is not there; start the motion node")
-        handle = wait(self._execute.send_goal_async(goal), TIME_LIMIT, "motion's answer")
+        handle = self._execute.send(goal, TIME_LIMIT)
         if not handle.accepted:
             refused = Outcome(OutcomeCode.EXECUTION_FAILED, reason="the goal was refused")
             return Tried(refused, False, time.monotonic() - begun)
-        result = wait(handle.get_result_async(), TIME_LIMIT, "the end of execute").result
+        result = wait(self._execute.result(handle), TIME_LIMIT, "the end of execute").result
         truth = check(call(self._truth, GetTruth.Request(), 20.0)).truth
         held = any(item.held_by for item in truth.objects)
         outcome = conversions.outcome(result.outcome)

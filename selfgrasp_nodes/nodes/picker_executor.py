@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.action import ActionClient
 from rclpy.task import Future
 from selfgrasp.action import Execute
 from selfgrasp.srv import PutAway
 
 from selfgrasp_nodes.errors import ExecutionFailed, PlanningFailed, Unavailable
 from selfgrasp_nodes.nodes import conversions, trial_messages
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call
@@ -26,14 +26,14 @@ class RosExecutor:
     def __init__(self, node: BaseNode, on_phase: Callable[[Any], None] = lambda phase: None):
         self._node = node
         self.on_phase = on_phase
-        self._client: Any = ActionClient(node, Execute, "execute", callback_group=node.group)
+        self._caller = ActionCaller(node, Execute, "execute", node.group)
         self._put_away: Any = node.create_client(PutAway, "put_away", callback_group=node.group)
         self._running: list[RosRunning] = []
 
     def start(self, candidate: Candidate, trial_id: str) -> RosRunning:
         """Send the goal; returns when it is planned (the first feedback says so)."""
         timeout = self._node.values["action_timeout"]
-        if not self._client.server_is_ready() and not self._client.wait_for_server(timeout):
+        if not self._caller.wait_for_server(timeout):
             raise Unavailable("the execute action is not there; start the motion node")
         goal = Execute.Goal(
             candidate=conversions.candidate_message(candidate, self._node.frame),
@@ -43,7 +43,7 @@ class RosExecutor:
         running = RosRunning(self._node, self._put_away, candidate, trial_id, self.on_phase)
         self._running = [item for item in self._running if not item.over]
         self._running.append(running)
-        running.send(self._client, goal)
+        running.send(self._caller, goal)
         running.wait_planned(timeout)
         return running
 
@@ -82,11 +82,26 @@ class RosRunning:
         """Whether nothing of it moves any more."""
         return self._result is not None or self._refused
 
-    def send(self, client: ActionClient, goal: Any) -> None:
-        """Send the goal."""
-        client.send_goal_async(goal, feedback_callback=self._feedback).add_done_callback(
-            self._accepted
-        )
+    def send(self, caller: ActionCaller, goal: Any) -> None:
+        """Send the goal, and wait until motion has accepted or refused it.
+
+        Raises:
+            Unavailable: If motion does not answer in time.
+        """
+        try:
+            handle = caller.send(goal, self._node.values["service_timeout"], self._feedback)
+        except Unavailable:
+            self._refused = True  # what may have come of it was cancelled
+            raise
+        with self._changed:
+            self._handle = handle
+            self._refused = not handle.accepted
+            cancelled = self._cancelled
+            self._changed.notify_all()
+        if handle.accepted:
+            caller.result(handle).add_done_callback(self._finished)
+            if cancelled:
+                handle.cancel_goal_async()
 
     def wait_planned(self, timeout: float) -> None:
         """Block until it is planned.
@@ -178,18 +193,6 @@ class RosRunning:
             self._candidate = conversions.candidate(feedback.candidate)
             self._changed.notify_all()
         self._on_phase(feedback.phase)
-
-    def _accepted(self, future: Future) -> None:
-        handle: Any = future.result()
-        with self._changed:
-            self._handle = handle
-            self._refused = not handle.accepted
-            cancelled = self._cancelled
-            self._changed.notify_all()
-        if handle.accepted:
-            handle.get_result_async().add_done_callback(self._finished)
-            if cancelled:
-                handle.cancel_goal_async()
 
     def _finished(self, future: Future) -> None:
         with self._changed:

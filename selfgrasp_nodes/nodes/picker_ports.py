@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rclpy.action import ActionClient
 from selfgrasp.action import MoveArm
 from selfgrasp.msg import Observation as ObservationMsg
 from selfgrasp.srv import Capture, Label, Plan
@@ -22,9 +21,10 @@ from selfgrasp_nodes.errors import (
 )
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.nodes import conversions, trial_messages
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.status import check
-from selfgrasp_nodes.nodes.waiting import call, wait
+from selfgrasp_nodes.nodes.waiting import call
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
@@ -56,7 +56,7 @@ class RosObserver:
         self._node = node
         self.cancel = threading.Event()
         self._capture: Any = node.create_client(Capture, "capture", callback_group=node.group)
-        self._mover: Any = ActionClient(node, MoveArm, "move_arm", callback_group=node.group)
+        self._mover = ActionCaller(node, MoveArm, "move_arm", node.group)
         self._messages: OrderedDict[str, ObservationMsg] = OrderedDict()
 
     def message(self, observation: Observation) -> ObservationMsg:
@@ -115,12 +115,11 @@ class RosObserver:
     def _move(self, goal: MoveArm.Goal, what: str) -> None:
         """Move arms, and stop them as soon as the run is cancelled."""
         limit = time.monotonic() + self._node.values["action_timeout"]
-        sent = self._mover.send_goal_async(goal)
-        handle = wait(sent, self._node.values["service_timeout"], "the answer of move_arm")
+        handle = self._mover.send(goal, self._node.values["service_timeout"])
         if not handle.accepted:
             raise PlanningFailed(f"move_arm refused {what}")
         done, asked = threading.Event(), False
-        result = handle.get_result_async()
+        result: Any = self._mover.result(handle)
         result.add_done_callback(lambda _: done.set())
         while not done.wait(_CANCEL_POLL):
             if self.cancel.is_set() and not asked:

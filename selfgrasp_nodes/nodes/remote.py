@@ -13,14 +13,14 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
 from selfgrasp_nodes.errors import Unavailable
 from selfgrasp_nodes.nodes import qos
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.status import check
-from selfgrasp_nodes.nodes.waiting import call, wait
+from selfgrasp_nodes.nodes.waiting import call
 
 T = TypeVar("T")
 
@@ -91,9 +91,7 @@ class Remote:
             n: self.node.create_client(kind, n, qos_profile=qos.SERVICE)
             for n, kind in services.items()
         }
-        self._actions: dict[str, Any] = {
-            n: ActionClient(self.node, kind, n) for n, kind in actions.items()
-        }
+        self._actions = {n: ActionCaller(self.node, kind, n) for n, kind in actions.items()}
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._ending = threading.Event()
@@ -148,13 +146,12 @@ class Remote:
             def tell(message: Any) -> None:
                 self._told.put(lambda: hear(message.feedback))
 
-        sent = client.send_goal_async(goal, feedback_callback=tell)
-        handle = wait(sent, _ANSWER, f"the answer of {name}")
+        handle = client.send(goal, _ANSWER, tell)
         if not handle.accepted:
             raise Unavailable(f"{name} refused the goal")
         pending.accepted(handle)
         ended = threading.Event()
-        answer = handle.get_result_async()
+        answer: Any = client.result(handle)
         answer.add_done_callback(lambda _: ended.set())
         left = timeouts[1]
         while not ended.wait(min(_POLL, left)):

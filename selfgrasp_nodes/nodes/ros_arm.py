@@ -16,6 +16,7 @@ from sensor_msgs.msg import JointState
 from selfgrasp_nodes.errors import ExecutionFailed, Unavailable
 from selfgrasp_nodes.motion.port import ArmSample, Watch
 from selfgrasp_nodes.nodes import trial_messages
+from selfgrasp_nodes.nodes.action_caller import send_goal
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.liveness import Liveness
 from selfgrasp_nodes.nodes.sensors import ArmSensors
@@ -39,6 +40,7 @@ class _Call:
 
     def __init__(
         self,
+        node: BaseNode,
         client: ActionClient,
         goal: Any,
         what: str,
@@ -56,7 +58,7 @@ class _Call:
         self.result: Any = None
         self._cancel = threading.Event()
         self.handle: Any = None
-        client.send_goal_async(goal).add_done_callback(self._accepted)
+        send_goal(node, client, goal).add_done_callback(self._accepted)
 
     def _accepted(self, future: Future) -> None:
         self.handle = future.result()
@@ -153,7 +155,9 @@ class RosArm:
         """Run a trajectory to its end."""
         goal = FollowJointTrajectory.Goal(trajectory=trial_messages.trajectory_message(trajectory))
         action = self._node.resolve_service_name(self._arm.trajectory_action)
-        call = _Call(self._trajectories, goal, action, self._timeout, self.sensors.wake)
+        call = _Call(
+            self._node, self._trajectories, goal, action, self._timeout, self.sensors.wake
+        )
         self._running = call
         try:
             self._follow(call, watch, trajectory.duration, self._node.values["still_timeout"])
@@ -189,7 +193,9 @@ class RosArm:
             goal = GripperCommand.Goal()
             goal.command.position, goal.command.max_effort = position, effort
         action = self._node.resolve_service_name(gripper.command_topic)
-        self._gripping = _Call(self._grippers, goal, action, self._timeout, self.sensors.wake)
+        self._gripping = _Call(
+            self._node, self._grippers, goal, action, self._timeout, self.sensors.wake
+        )
 
     def wait_gripper(self, watch: Watch) -> None:
         """Wait until the fingers are where they were sent, or have stalled."""

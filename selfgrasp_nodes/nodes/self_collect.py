@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from rclpy.action import ActionClient
 from rclpy.task import Future
 from selfgrasp.action import Collect
 
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.ending import end_process
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class SelfCollect:
 
     def __init__(self, node: PickerNode):
         self._node = node
-        self._client: Any = ActionClient(node, Collect, "collect", callback_group=node.group)
+        self._client = ActionCaller(node, Collect, "collect", node.group)
         threading.Thread(target=self._start, name="collect", daemon=True).start()
 
     def _start(self) -> None:
@@ -38,7 +38,8 @@ class SelfCollect:
             store_uri=values["collect_uri"],
             resume=values["collect_resume"],
         )
-        self._client.send_goal_async(goal, self._feedback).add_done_callback(self._accepted)
+        handle = self._client.send(goal, values["action_timeout"], self._feedback)
+        self._client.result(handle).add_done_callback(self._finished)
 
     def _feedback(self, message: Any) -> None:
         done = message.feedback
@@ -47,10 +48,6 @@ class SelfCollect:
             f"{done.done} tries, {done.positives} positive; {done.rate:.0f} an hour, "
             f"{left // 3600}:{left // 60 % 60:02d} h left"
         )
-
-    def _accepted(self, future: Future) -> None:
-        handle: Any = future.result()
-        handle.get_result_async().add_done_callback(self._finished)
 
     def _finished(self, future: Future) -> None:
         answer: Any = future.result()

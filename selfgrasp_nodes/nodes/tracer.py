@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import rclpy
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -19,6 +18,7 @@ from selfgrasp_nodes.errors import NotReady, Unavailable
 from selfgrasp_nodes.motion.border import HEIGHT, border_poses
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.nodes import conversions
+from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call, wait
@@ -44,7 +44,7 @@ class Tracer(BaseNode):
         self._own = Context()
         rclpy.init(context=self._own)
         super().__init__({"robot": robot}, context=self._own, namespace=namespace or None)
-        self._mover: Any = ActionClient(self, MoveArm, "move_arm", callback_group=self.group)
+        self._mover = ActionCaller(self, MoveArm, "move_arm", self.group)
         self._setter: Any = self.create_client(
             SetParameters, "motion/set_parameters", callback_group=self.group
         )
@@ -141,11 +141,11 @@ class Tracer(BaseNode):
                 "nobody serves move_arm; start the graph first: selfgrasp up robot robot:="
                 f"{self.robot.name} (or up sim), and give the same --namespace"
             )
-        handle: Any = wait(self._mover.send_goal_async(goal), _PATIENCE, "the answer of move_arm")
+        handle = self._mover.send(goal, _PATIENCE)
         if not handle.accepted:
             raise Unavailable("move_arm refused the goal; look at the motion node's messages")
         try:
-            answer = wait(handle.get_result_async(), _MOTION, "the end of the motion")
+            answer = wait(self._mover.result(handle), _MOTION, "the end of the motion")
         except BaseException:
             handle.cancel_goal_async()  # Ctrl-C and time-outs must not leave the arm moving
             raise

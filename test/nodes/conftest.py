@@ -142,9 +142,9 @@ class Graph:
 
     def _action_clients(self, robot: Any) -> dict[str, Any]:
         from control_msgs.action import FollowJointTrajectory
-        from rclpy.action import ActionClient
         from selfgrasp.action import ClearTable, Collect, Execute, MoveArm, Pick
 
+        from selfgrasp_nodes.nodes.action_caller import ActionCaller
         from selfgrasp_nodes.nodes.sim_gripper import action_names
 
         kinds = {
@@ -157,7 +157,7 @@ class Graph:
         for arm in robot.arms:
             kinds[arm.trajectory_action] = FollowJointTrajectory
             kinds.update({name: kind for kind, name in action_names(arm).items()})
-        return {name: ActionClient(self.node, kind, name) for name, kind in kinds.items()}
+        return {name: ActionCaller(self.node, kind, name) for name, kind in kinds.items()}
 
     def close(self) -> None:
         self.spinner.close()
@@ -194,15 +194,12 @@ class Goal:
     """An action goal that was sent."""
 
     def __init__(self, client: Any, goal: Any, feedback: Callable | None):
-        from selfgrasp_nodes.nodes.waiting import wait
-
         assert client.wait_for_server(20.0), "no such action"
-        sent = client.send_goal_async(goal, feedback_callback=feedback)
-        self.handle = wait(sent, 10.0, "acceptance")
+        self.handle = client.send(goal, 10.0, feedback)
         self.finished = threading.Event()
         self.answer: Any = None
         if self.handle.accepted:
-            self.handle.get_result_async().add_done_callback(self._done)
+            client.result(self.handle).add_done_callback(self._done)
 
     def _done(self, future: Any) -> None:
         self.answer = future.result()

@@ -15,6 +15,7 @@ from rclpy.action import ActionClient
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.motion.options import load_options
 from selfgrasp_nodes.nodes import trial_messages
+from selfgrasp_nodes.nodes.action_caller import send_goal
 from selfgrasp_nodes.nodes.base import THREADS, BaseNode
 from selfgrasp_nodes.nodes.goal_jobs import GoalJobs
 from selfgrasp_nodes.nodes.motion_jobs import Lane
@@ -46,7 +47,7 @@ def test_a_trajectory_that_was_cancelled_before_it_began_never_begins(spinner, s
     )
     for _ in range(THREADS):
         simulation.offload(time.sleep, 1.0)  # all its threads are busy
-    handle = wait(client.send_goal_async(goal), 5.0, "acceptance")
+    handle = wait(send_goal(caller, client, goal), 5.0, "acceptance")
     result = handle.get_result_async()
     wait(handle.cancel_goal_async(), 5.0, "the answer to the cancel")
     answer = wait(result, 10.0, "the result")
