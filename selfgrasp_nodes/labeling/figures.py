@@ -10,6 +10,10 @@ import numpy as np
 
 from selfgrasp_nodes.types import Execution, PhaseCode, SensorTrace
 
+_SWING = 50_000_000  # in which a hand that has stopped still swings [ns]
+_STILL = 100_000_000  # after that, over which the wrist is read at rest [ns]
+_PRESSED = 1.0  # difference from the mean of the way down, of a hand that leans on something [N]
+
 
 @dataclass(frozen=True)
 class Window:
@@ -45,7 +49,8 @@ class Figures:
         held: At the end of the lift.
         force_peak: Largest force of all [N]; NaN where none is measured.
         payload: Weight on the wrist at the end of the lift less that before the
-            descent [N]; NaN where there is no wrench.
+            fingers closed [N]; NaN where there is no wrench, or the hand was pressed
+            on something then.
         payload_sigma: Standard deviation of it, estimated from the readings [N].
         struck: Largest change of the wrist's force on the way down [N]; NaN
             where there is no wrench.
@@ -135,7 +140,8 @@ def figures(
         execution: With a trace and the phases ACT and LIFT.
         hold: Length of the window at the end of the lift [s].
         steady_window: Up to which it grows where nothing changed [s].
-        close: Length of the window at the end of closing [s].
+        close: Length of the window after closing [s]: where fingers strike each other, their
+            motor reads its full force until a moment before it stops.
         noise: Of the gripper's readings.
     """
     trace = execution.trace
@@ -147,7 +153,7 @@ def figures(
     during = trace.between(act.start, lift.end)
     peak = float(np.nanmax(during.force)) if np.isfinite(during.force).any() else float("nan")
     return Figures(
-        window(trace, act.end, close),
+        window(trace, min(act.end + int(close * 1e9), lift.end), close),
         steady(trace, lift.end, hold, lifting, noise),
         peak,
         payload,
@@ -184,18 +190,34 @@ def _before(execution: Execution, trace: SensorTrace) -> np.ndarray:
 def _payload(execution: Execution, trace: SensorTrace, after: SensorTrace) -> tuple[float, float]:
     """Weight that hangs on the hand [N], and its standard deviation.
 
+    A wrist feels what accelerates the hand as well, and a hand that does not stop between
+    approach and descent is never still before it is down. It is compared with the moment in
+    which the fingers close: still, but perhaps pressed on something. From rest to rest the
+    accelerations of the way there cancel out, so that its mean tells whether it is; NaN then.
+
     The tool's frame differs from the flange's by a shift alone, so the pose of
     the candidate says where down is in the sensor's frame.
     """
+    act = execution.phase(PhaseCode.ACT)
+    assert act is not None
     down = -np.asarray(execution.candidate.pose, float)[2, :3]
-    first = _before(execution, trace) @ down
-    last = after.wrench[:, :3] @ down
-    last = last[np.isfinite(last)]
-    if len(first) < 2 or len(last) < 2:
+    still = act.start + _SWING
+    first = _along(trace.between(still, min(still + _STILL, act.end)), down)
+    moved = _along(trace.between(int(trace.time[0]), still), down)
+    last = _along(after, down)
+    if min(len(first), len(last)) < 2 or len(moved) < 2:
+        return float("nan"), float("nan")
+    if abs(np.median(first) - moved.mean()) > _PRESSED:
         return float("nan"), float("nan")
     # The mean is less noisy, the median shrugs off the stop's last swing.
     sigma = np.hypot(first.std(ddof=1) / len(first) ** 0.5, last.std(ddof=1) / len(last) ** 0.5)
-    return float(np.median(last) - first.mean()), float(sigma)
+    return float(np.median(last) - np.median(first)), float(sigma)
+
+
+def _along(trace: SensorTrace, direction: np.ndarray) -> np.ndarray:
+    """(N,) force on the wrist along a direction [N], where there is a reading."""
+    forces = trace.wrench[:, :3] @ direction
+    return np.asarray(forces[np.isfinite(forces)])
 
 
 def _mean(values: np.ndarray) -> float:

@@ -23,7 +23,7 @@ class GraspOptions(Spec):
         hold_window: Length of the window at the end of the lift [s].
         steady_window: Readings are averaged over up to this long before the end
             of the lift, as far back as they agree with the last ones [s].
-        close_window: Length of the window at the end of closing [s].
+        close_window: Length of the window after the end of closing [s].
         width_margin: Openings larger than the closed one by this are held open
             by something [m].
         width_sigmas: The margin is at least this many standard deviations of
@@ -42,7 +42,7 @@ class GraspOptions(Spec):
             hand struck something [N].
     """
 
-    version: Version = "grasp/2"
+    version: Version = "grasp/3"
     hold_window: Positive = 0.06
     steady_window: Positive = 0.8
     close_window: Positive = 0.03

@@ -47,6 +47,40 @@ def test_closing_on_nothing_is_a_miss(rule, gripper, seed):
     assert outcome.confidence > 0.6
 
 
+def test_fingers_that_strike_each_other_hold_nothing(rule):
+    """Their motor reads its full force for a moment, up to 30 ms before it stops."""
+    empty = grasp(RG2, RG2.width_min, force=0.1, weight=0)
+    force = empty.trace.force.copy()
+    time = empty.trace.time // MS
+    for at, read in ((1660, 20.0), (1670, 5.0), (1680, 2.0), (1690, 0.9)):
+        force[time == at] = read
+    struck = replace(empty, trace=replace(empty.trace, force=force))
+    assert rule.label_grasp(struck, RG2).code == OutcomeCode.MISSED
+
+
+@pytest.mark.parametrize("gripper", [RG2, BLIND], ids=["rg2", "no force"])
+def test_a_hand_that_brakes_on_its_way_down_weighs_no_more(rule, gripper):
+    """As measured where approach and descent are one trajectory: 4.5 N for as long as -4.5 N."""
+    empty = grasp(gripper, gripper.width_min, force=0.1, weight=0)
+    time, wrench = empty.trace.time // MS, empty.trace.wrench.copy()
+    wrench[(time > 400) & (time <= 610), 2] -= 4.5
+    wrench[(time > 610) & (time <= 820), 2] += 4.5
+    braked = replace(empty, trace=replace(empty.trace, wrench=wrench))
+    outcome = rule.label_grasp(braked, gripper)
+    assert outcome.payload == pytest.approx(0.0, abs=0.4)
+    assert outcome.code == OutcomeCode.MISSED
+
+
+def test_a_hand_that_leans_on_something_cannot_weigh(rule):
+    empty = grasp(BLIND, BLIND.width_min, weight=0)
+    time, wrench = empty.trace.time // MS, empty.trace.wrench.copy()
+    wrench[(time > 760) & (time < 1720), 2] -= 6.0
+    leaning = replace(empty, trace=replace(empty.trace, wrench=wrench))
+    outcome = rule.label_grasp(leaning, BLIND)
+    assert math.isnan(outcome.payload)
+    assert outcome.code == OutcomeCode.MISSED
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_friction_of_the_gripper_is_no_object_where_it_is_configured(seed):
     """Closed on nothing, its motor still feels 0.5 N; an object as thin feels more."""
@@ -93,14 +127,14 @@ def test_an_object_as_thin_as_the_closed_gripper_is_told_by_force(rule):
 
 def test_where_closed_fingers_press_on_each_other_only_a_weight_tells():
     """A gripper that reports its full force when it closed on nothing (``stop_force: .inf``)."""
-    options = load_options(grasp={"stop_force": math.inf, "version": "grasp/2"})
+    options = load_options(grasp={"stop_force": math.inf, "version": "grasp/3"})
     rule = GraspRule(options)
     empty = grasp(RG2, RG2.width_min, force=20, weight=0)
     assert rule.label_grasp(empty, RG2).code == OutcomeCode.MISSED
     heavy = grasp(RG2, RG2.width_min, force=20, weight=3)
     outcome = rule.label_grasp(heavy, RG2)
     assert outcome.code == OutcomeCode.SUCCESS
-    assert outcome.rule_version == "grasp/2"
+    assert outcome.rule_version == "grasp/3"
     assert rule.label_grasp(grasp(RG2, 0.005, force=20), RG2).code == OutcomeCode.SUCCESS
 
 
@@ -147,7 +181,7 @@ def test_what_ended_early_or_was_not_measured(rule):
     failed = replace(held, code=OutcomeCode.EXECUTION_FAILED, error="controller aborted")
     outcome = rule.label_grasp(failed, RG2)
     assert (outcome.code, outcome.reason) == (OutcomeCode.EXECUTION_FAILED, "controller aborted")
-    assert outcome.rule_version == "grasp/2"
+    assert outcome.rule_version == "grasp/3"
     assert rule.label_grasp(replace(held, trace=None), RG2).code == OutcomeCode.UNKNOWN
     silent = replace(held, trace=held.trace.between(0, 700 * MS))
     assert rule.label_grasp(silent, RG2).code == OutcomeCode.UNKNOWN
