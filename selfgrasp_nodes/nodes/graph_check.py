@@ -60,6 +60,7 @@ OPTIONAL = ("sim", "recorder", "roi", "realsense_camera", "kinect2_camera", "cam
 """Nodes without which a graph may be whole: drivers, no recording, no regions."""
 
 _DISCOVERY = 2.5  # until what is seen is believed [s]
+_ALONE = 4.5  # until nobody is believed to be there: they announce themselves every 3 s [s]
 _PATIENCE = 8.0  # until a single node that is missing is believed to be [s]
 
 
@@ -180,8 +181,8 @@ class GraphCheck(BaseNode):
         while True:
             seen = self._others()
             waited = time.monotonic() - begun
-            known = not seen or needed <= set(seen) or waited > _PATIENCE
-            if known and waited > _DISCOVERY:
+            enough = needed <= set(seen) or waited > _PATIENCE
+            if (enough if seen else waited > _ALONE) and waited > _DISCOVERY:
                 return seen
             time.sleep(0.1)
 
