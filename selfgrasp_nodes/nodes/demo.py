@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class DemoNode(Node):
         self._widths = {arm.name: 0.0 for arm in robot.arms}
         self._caption = ""
         self._lifted = float("nan")
-        self._observations: dict[str, ObservationMsg] = {}
+        self._observation: ObservationMsg | None = None
+        self._overhead: ObservationMsg | None = None
         self._film_lock = threading.Lock()
         self.film: GifWriter | None = None
         self._group = ReentrantCallbackGroup()
@@ -208,12 +210,16 @@ class DemoNode(Node):
 
     def _take_observation(self, message: ObservationMsg) -> None:
         if self.picture is None:
-            self._observations = {message.observation_id: message}
+            self._observation = message
+            if message.heightmap:
+                self._overhead = message
 
     def _take_candidates(self, message: CandidatesMsg) -> None:
         """The first decision becomes a picture, drawn in a thread of its own."""
-        seen = self._observations.get(message.observation_id)
+        seen = self._observation
         if self.picture is not None or seen is None or not message.candidates:
+            return
+        if seen.observation_id != message.observation_id:
             return
         self.picture = self._folder / "first_decision.png"
         threading.Thread(target=self._draw, args=(seen, message), daemon=True).start()
@@ -222,8 +228,14 @@ class DemoNode(Node):
         assert self.picture is not None
         try:
             candidates = [conversions.candidate(item) for item in message.candidates]
+            observation = conversions.observation(seen)
+            if observation.heightmap is None and self._overhead is not None:
+                # A look from the hand: what is around it was seen before, from above.
+                above = conversions.observation(self._overhead)
+                views = {**above.views, **observation.views}
+                observation = replace(above, id=observation.id, views=views)
             title = f"First decision of policy '{message.policy}'"
-            save_decision(self.picture, conversions.observation(seen), candidates, title=title)
+            save_decision(self.picture, observation, candidates, title=title)
         except SelfGraspError as error:
             self.get_logger().error(f"the first decision could not be drawn: {error}")
 
