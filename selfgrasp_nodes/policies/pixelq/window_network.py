@@ -124,9 +124,15 @@ class WindowNetwork(PixelNetwork):
         """See :meth:`PixelNetwork.example`."""
         branch = self._branch(primitive)
         reach = branch.reach + MARGIN
-        image = {"height": windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)}
+        # Smoothed once, not at every step that learns from it; halves are finer than the codes.
+        image = {}
+        if "height" in branch.used:
+            coded = windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)
+            height, unknown = windows.planes(torch.from_numpy(coded)[None])
+            image = {"height": height[0].half().numpy(), "unknown": unknown[0].half().numpy()}
         if "color" in branch.used:
-            image["color"] = windows.crop(state.color, row, col, reach, 0)
+            color = windows.crop(state.color, row, col, reach, 0)
+            image["color"] = smooth(torch.from_numpy(color)[None])[0].half().numpy()
         surface = state.height if primitive is Primitive.GRASP else state.base
         numbers = {"surface": float(surface[row, col])}
         if primitive is Primitive.PUSH:
@@ -157,24 +163,20 @@ class WindowNetwork(PixelNetwork):
             shift = by * torch.randn(len(examples), 2)
             angle = angle + turn * torch.randn(len(examples))
             lift = rise * torch.randn(len(examples))
-        coded = torch.from_numpy(np.stack([e.image["height"] for e in examples]))
-        height, unknown = windows.planes(coded)
-        height = height + lift[:, None, None]
-        images: dict[str, Tensor] = {"height": height, "unknown": unknown}
-        if "color" in branch.used:
-            color = torch.from_numpy(np.stack([e.image["color"] for e in examples]))
-            images["color"] = smooth(color)
-        size = coded.shape[-1]
-        sampled = {}
+        size = examples[0].image[branch.used[0]].shape[0]
+        batch = torch.arange(len(examples))[:, None]
+        sampled, images = {}, {}
         for name in branch.used:
+            images[name] = torch.from_numpy(np.stack([e.image[name] for e in examples]))
             at = windows.offsets(branch.points(name), angle, shift).round().long() + size // 2
             at = at.clamp(0, size - 1)
-            batch = torch.arange(len(examples))[:, None]
-            sampled[name] = images[name][batch, at[..., 0], at[..., 1]]
+            sampled[name] = images[name][batch, at[..., 0], at[..., 1]].float()
+        if "height" in sampled:
+            sampled["height"] = sampled["height"] + lift[:, None]
         middle = None
         if "color" in branch.used:
             sampled["color"] = sampled["color"].permute(2, 0, 1)
-            middle = images["color"][:, size // 2, size // 2]
+            middle = images["color"][:, size // 2, size // 2].float()
         if primitive is Primitive.PUSH:
             _, tip = self._push_tip(surface)
             room = torch.tensor([[e.numbers[f"room{i}"] for i in range(3)] for e in examples])
