@@ -42,8 +42,8 @@ class TargetOptions(Spec):
     Attributes:
         every: Steps between two copies of the network into the one that judges what
             comes after; 0 lets the network judge itself, as the reference code does.
-        refresh: What comes after a try is judged anew, at most so many a step, when
-            it was last judged by an older copy.
+        refresh: What comes after a try is judged anew when it was last judged by an
+            older copy; at most so many a step, in the mean.
         hindsight: Where the next try is a grasp at what a push has moved, what came of
             it counts as much as what the judge thinks.
     """
@@ -53,7 +53,7 @@ class TargetOptions(Spec):
     bootstrap: Literal["all", "push", "none"] = "all"
     double: bool = True
     every: Annotated[int, Field(ge=0, le=100_000)] = 200
-    refresh: Annotated[int, Field(ge=1, le=1000)] = 1
+    refresh: Annotated[float, Field(gt=0, le=1000)] = 1
     hindsight: bool = False
 
     def rule(self) -> TargetRule:

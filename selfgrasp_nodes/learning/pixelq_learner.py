@@ -161,7 +161,8 @@ class Learner:
 
     def _judge(self, chosen: list[Memory]) -> None:
         """Judge anew what came after, where it never was, or by an older copy."""
-        left = self.config.target.refresh
+        refresh = self.config.target.refresh
+        left = int((self.steps + 1) * refresh) - int(self.steps * refresh)
         for memory in dict.fromkeys(chosen):
             if not memory.ahead or memory.judged == self.copies:
                 continue

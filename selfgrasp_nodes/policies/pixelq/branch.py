@@ -77,24 +77,34 @@ class Branch(nn.Module):
         """(K, 2) of a window [m]."""
         return getattr(self, f"points_{name}")
 
-    def features(self, sampled: dict[str, Tensor], tip: Tensor, middle: Tensor | None) -> Tensor:
+    def whole_weights(self) -> Tensor:
+        """(parts x filters, points of all windows): each weight, repeated where it is mirrored."""
+        weights: list[Tensor] = []
+        for name in self.used:
+            weight = self.weights[name]
+            for channel in range(weight.shape[2]):
+                weights.append(torch.cat(windows.mirrored(weight[:, :, channel], self.axes)))
+        return torch.cat(weights, 1)
+
+    def features(
+        self,
+        sampled: dict[str, Tensor],
+        tip: Tensor,
+        middle: Tensor | None,
+        weights: Tensor,
+    ) -> Tensor:
         """(B, hidden) before the activation.
 
         Args:
             sampled: Windows, each (B, K); colours (3, B, K).
             tip: (B,) height of the fingertips [m].
             middle: (B, 3) colour under the hand, 0..1.
+            weights: Of :meth:`whole_weights`, which many orientations share.
         """
         inputs: list[Tensor] = []
-        weights: list[Tensor] = []
         for name in self.used:
             inputs += self._channels(name, sampled[name], tip, middle)
-            weight = self.weights[name]
-            for channel in range(weight.shape[2]):
-                # (parts x filters, points of the whole window)
-                whole = windows.mirrored(weight[:, :, channel], self.axes)
-                weights.append(torch.cat(whole))
-        answer = F.linear(torch.cat(inputs, 1), torch.cat(weights, 1))
+        answer = F.linear(torch.cat(inputs, 1), weights)
         even, odd = answer[:, : self.filters] + self.bias, answer[:, self.filters :]
         return self.first(torch.cat([F.relu(even), odd.abs()], 1))
 

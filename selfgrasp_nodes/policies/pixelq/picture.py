@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from selfgrasp_nodes.policies.pixelq import windows
@@ -18,9 +17,9 @@ class Picture:
     def __init__(self, state: State, border: int):
         self.border, self.stride = border, CELLS + 2 * border
         coded = np.pad(windows.codes(state), border, constant_values=windows.UNKNOWN)
-        height, unknown = windows.planes(torch.from_numpy(coded)[None])
+        height, unknown = map(torch.from_numpy, windows.planes(coded))
         color = np.pad(state.color, ((border, border), (border, border), (0, 0)))
-        self.color = smooth(torch.from_numpy(color)[None]).reshape(-1, 3)
+        self.color = torch.from_numpy(windows.colors(color)).reshape(-1, 3)
         self.planes = {
             "height": height.reshape(-1),
             "unknown": unknown.reshape(-1),
@@ -31,6 +30,13 @@ class Picture:
         """(N,) int32 index of cells."""
         found = (rows + self.border) * self.stride + cols + self.border
         return torch.from_numpy(found.astype(np.int32))
+
+    def at(self, points: Tensor, flat: Tensor, angle: float) -> Tensor:
+        """(N, K) heights [m] at points (K, 2) of a window, seen from cells."""
+        cells = windows.offsets(points, torch.tensor([angle]))[0].round().int()
+        index = flat[:, None] + (cells[:, 0] * self.stride + cells[:, 1])[None]
+        found = torch.index_select(self.planes["height"], 0, index.reshape(-1))
+        return found.reshape(len(flat), len(points))
 
     def sample(self, branch: Branch, flat: Tensor, angle: float) -> dict[str, Tensor]:
         """Windows at cells: (N, K), colours (3, N, K)."""
@@ -45,10 +51,3 @@ class Picture:
             else:
                 sampled[name] = torch.index_select(self.planes[name], 0, index).reshape(shape)
         return sampled
-
-
-def smooth(color: Tensor) -> Tensor:
-    """(B, S, S, 3) float 0..1 of uint8 colours, smoothed over 3 x 3 cells."""
-    planes = color.permute(0, 3, 1, 2).float() / 255
-    smooth = F.avg_pool2d(planes, 3, 1, 1, count_include_pad=False)
-    return smooth.permute(0, 2, 3, 1).contiguous()

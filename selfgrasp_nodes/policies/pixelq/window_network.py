@@ -24,7 +24,7 @@ from selfgrasp_nodes.policies.pixelq import windows
 from selfgrasp_nodes.policies.pixelq.actions import HALF, ROTATIONS, STEP, Motions
 from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
 from selfgrasp_nodes.policies.pixelq.networks import Example, PixelNetwork, Scored
-from selfgrasp_nodes.policies.pixelq.picture import Picture, smooth
+from selfgrasp_nodes.policies.pixelq.picture import Picture
 from selfgrasp_nodes.policies.pixelq.state import CELLS, State
 from selfgrasp_nodes.policies.push_heuristic import stroke_inside
 from selfgrasp_nodes.types import Primitive, Workspace
@@ -128,11 +128,11 @@ class WindowNetwork(PixelNetwork):
         image = {}
         if "height" in branch.used:
             coded = windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)
-            height, unknown = windows.planes(torch.from_numpy(coded)[None])
-            image = {"height": height[0].half().numpy(), "unknown": unknown[0].half().numpy()}
+            image = dict(zip(("height", "unknown"), windows.planes(coded), strict=True))
         if "color" in branch.used:
             color = windows.crop(state.color, row, col, reach, 0)
-            image["color"] = smooth(torch.from_numpy(color)[None])[0].half().numpy()
+            image["color"] = windows.colors(color)
+        image = {name: plane.astype(np.float16) for name, plane in image.items()}
         surface = state.height if primitive is Primitive.GRASP else state.base
         numbers = {"surface": float(surface[row, col])}
         if primitive is Primitive.PUSH:
@@ -181,9 +181,11 @@ class WindowNetwork(PixelNetwork):
             _, tip = self._push_tip(surface)
             room = torch.tensor([[e.numbers[f"room{i}"] for i in range(3)] for e in examples])
             extras = torch.cat([room.float(), self._stands_on(surface)], 1)
-            features = branch.features(sampled, tip, middle)
+            features = branch.features(sampled, tip, middle, branch.whole_weights())
             return branch.value(features, extras)
-        features = branch.features(sampled, self._reference(surface), middle)
+        features = branch.features(
+            sampled, self._reference(surface), middle, branch.whole_weights()
+        )
         opening = torch.tensor([e.opening for e in examples])
         extras = self._grasp_extras(sampled, surface)
         return branch.value(features, extras[torch.arange(len(examples)), opening])
@@ -203,10 +205,10 @@ class WindowNetwork(PixelNetwork):
         reference = self._reference(surface)
         flat = picture.flat(rows, cols)
         middle = picture.color[flat.long()]
-        values = []
+        weights, values = branch.whole_weights(), []
         for rotation in range(HALF):
             sampled = picture.sample(branch, flat, STEP * rotation)
-            features = branch.features(sampled, reference, middle)
+            features = branch.features(sampled, reference, middle, weights)
             extras = self._grasp_extras(sampled, surface)
             values.append(branch.value(features[:, None], extras))
         value = torch.stack(values).numpy()
@@ -231,22 +233,27 @@ class WindowNetwork(PixelNetwork):
         surface = torch.from_numpy(state.base[rows, cols])
         _, tip = self._push_tip(surface)
         flat = picture.flat(rows, cols)
+        swept, weights = branch.swept(self.motions), branch.whole_weights()
         found = []
         for rotation in range(ROTATIONS):
             angle = STEP * rotation
             room = self._room(rows, cols, np.full(len(rows), angle))
             length = room[:, 0] * self.motions.strokes.push_length
-            sampled = picture.sample(branch, flat, angle)
-            ahead = branch.swept(self.motions) & (sampled["height"] > tip[:, None] + STEPPED)
-            good = ahead.any(1).numpy() & (length >= self.motions.strokes.push_min_length - 1e-6)
-            keep = torch.from_numpy(np.flatnonzero(good))
-            if not len(keep):
+            long = length >= self.motions.strokes.push_min_length - 1e-6
+            room, possible = room[long], np.flatnonzero(long)
+            # What the fingers pass comes first: most of the table has nothing there.
+            there = picture.at(branch.points("height")[swept], flat[possible], angle)
+            ahead = there > tip[possible, None] + STEPPED
+            good = ahead.any(1).numpy()
+            if not good.any():
                 continue
-            chosen = {name: values.index_select(-2, keep) for name, values in sampled.items()}
-            extras = [torch.from_numpy(room[good]).float(), self._stands_on(surface[keep])]
+            room, good = room[good], possible[good]
+            keep = torch.from_numpy(good)
+            chosen = picture.sample(branch, flat[keep], angle)
+            extras = [torch.from_numpy(room).float(), self._stands_on(surface[keep])]
             middle = picture.color[flat[keep].long()]
             value = branch.value(
-                branch.features(chosen, tip[keep], middle), torch.cat(extras, 1)
+                branch.features(chosen, tip[keep], middle, weights), torch.cat(extras, 1)
             ).numpy()
             ones = np.ones(len(keep), int)
             found.append(

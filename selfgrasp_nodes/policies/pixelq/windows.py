@@ -10,9 +10,9 @@ direction of a grasp, the stroke of a push), column 1 across it.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from selfgrasp_nodes.policies.pixelq.state import RESOLUTION, State
@@ -58,20 +58,38 @@ def crop(image: np.ndarray, row: int, col: int, reach: int, fill: int) -> np.nda
     return found
 
 
-def planes(coded: Tensor) -> tuple[Tensor, Tensor]:
+def planes(coded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Heights [m] and share of what is unknown, both smoothed over 3 x 3 cells.
 
     Args:
-        coded: (B, S, S) uint8.
+        coded: (S, S) uint8.
 
     Returns:
-        Twice (B, S, S) float. Smoothed, so that points some millimetres apart miss nothing.
+        Twice (S, S) float32. Smoothed, so that points some millimetres apart miss nothing.
     """
-    known = (coded != UNKNOWN).float()
-    height = coded.float() * known * CODE_STEP
-    both = F.avg_pool2d(torch.stack([height, known], 1), 3, 1, 1, count_include_pad=False)
-    share = both[:, 1]
-    return both[:, 0] / share.clamp(min=1e-3), 1 - share
+    known = (coded != UNKNOWN).astype(np.float32)
+    height = coded * known * np.float32(CODE_STEP)
+    share = smoothed(known)
+    return smoothed(height) / np.maximum(share, np.float32(1e-3)), 1 - share
+
+
+def colors(color: np.ndarray) -> np.ndarray:
+    """(S, S, 3) float32 0..1 of uint8 colours, smoothed over 3 x 3 cells."""
+    return smoothed(color.astype(np.float32)) / np.float32(255)
+
+
+def smoothed(image: np.ndarray) -> np.ndarray:
+    """(S, S, ...) float32 means over 3 x 3 cells; at the border over those that there are."""
+    total = _sums(image)
+    count = _sums(np.ones(image.shape[:2], np.float32))
+    return total / (count if image.ndim == 2 else count[..., None])
+
+
+def _sums(image: np.ndarray) -> np.ndarray:
+    # OpenCV's filter takes a tenth of the time of torch's pooling.
+    return cv2.boxFilter(
+        image, cv2.CV_32F, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
 
 
 def offsets(points: Tensor, angle: Tensor, shift: Tensor | None = None) -> Tensor:
