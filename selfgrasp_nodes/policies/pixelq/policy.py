@@ -195,6 +195,13 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
                 )
         return self.finish(found[:max_candidates], observation)
 
+    def judge(self, values: Values, state: State, primitives: tuple[Primitive, ...]) -> Scored:
+        """Actions with the values by which they are ranked: smoothed, calibrated."""
+        every = values.evaluate(state, primitives)
+        if self.params.smooth and len(every):
+            every = replace(every, value=every.smoothed())
+        return values.calibrated(every)
+
     def _ranked(
         self,
         values: Values,
@@ -207,10 +214,7 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         """The best actions of each primitive, that of the better primitive first."""
         explore = len(primitives) > 1 and rng.random() < self.params.epsilon
         first = primitives[int(rng.integers(len(primitives)))] if explore else None
-        every = values.evaluate(state, primitives)
-        if self.params.smooth and len(every):
-            every = replace(every, value=every.smoothed())
-        every = values.calibrated(every)
+        every = self.judge(values, state, primitives)
         parts: list[tuple[float, Scored]] = []
         weights = {
             Primitive.GRASP: 1.0,
