@@ -22,6 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--robot", default="ur5_rg2", help="robot's name or YAML file")
     parser.add_argument("--objects", type=int, default=10, help="objects that are dropped")
     parser.add_argument("--seed", type=int, default=1, help="of the scene")
+    parser.add_argument("--scene", type=Path, help="JSON of arrangements; one in place of a drop")
+    parser.add_argument("--scene-name", default="", help="which of them (default: the first)")
     parser.add_argument("--policy", default="antipodal", help="policy that chooses")
     parser.add_argument("--out", type=Path, help="output folder (default: out/demo-...)")
     parser.add_argument("--no-film", action="store_true", help="do not film the run")
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             f"--objects must lie in 1..100 and --seed must not be negative; got {args.objects} "
             f"and {args.seed}"
         )
+    scene = _scene(args)
     console = Console()
     robot = load_robot(args.robot)
     check_ready(make_policy(args.policy, robot))
@@ -67,11 +70,34 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with free_domain(os.environ) as domain:
         console.print(f"ROS_DOMAIN_ID={domain} (free), this machine only; output in {folder}")
-        return _run_graph(args, description, robot, folder, console)
+        return _run_graph(args, description, robot, folder, console, scene)
+
+
+def _scene(args: argparse.Namespace) -> str:
+    """The arrangement that was asked for, as JSON; empty where none was.
+
+    Raises:
+        InvalidConfig: If a name stands without a file.
+        InvalidScene: If the file is wrong.
+        UnknownName: If it holds no scene of that name.
+    """
+    from selfgrasp_nodes.errors import InvalidConfig
+    from selfgrasp_nodes.simulation.scenes import load_scenes, pick_scene, scene_as_json
+
+    if args.scene is None:
+        if args.scene_name:
+            raise InvalidConfig("--scene-name needs --scene FILE, which it is taken from")
+        return ""
+    return scene_as_json(pick_scene(load_scenes(args.scene, args.seed), args.scene_name))
 
 
 def _run_graph(
-    args: argparse.Namespace, description: Description, robot: Any, folder: Path, console: Any
+    args: argparse.Namespace,
+    description: Description,
+    robot: Any,
+    folder: Path,
+    console: Any,
+    scene: str,
 ) -> int:
     from selfgrasp_nodes.nodes.demo import DemoSession
     from selfgrasp_nodes.supervisor import Supervisor
@@ -94,7 +120,7 @@ def _run_graph(
         session = DemoSession(robot, folder, display.trial, display.feedback, not args.no_film)
         with session as node:
             with console.status("learning the empty table, dropping objects ..."):
-                display.objects = node.prepare(args.objects, args.seed)
+                display.objects = node.prepare(args.objects, args.seed, scene)
             began = time.monotonic()
             try:
                 with display:

@@ -111,8 +111,13 @@ class DemoNode(Node):
 
     # -- steps of the demonstration
 
-    def prepare(self, objects: int, seed: int) -> int:
-        """Learn the empty table, then drop objects on it.
+    def prepare(self, objects: int, seed: int, scene: str = "") -> int:
+        """Learn the empty table, then drop objects on it, or lay a scene out.
+
+        Args:
+            objects: To drop.
+            seed: Of the drop.
+            scene: As JSON; wins over ``objects``.
 
         Returns:
             How many lie in the workspace.
@@ -122,7 +127,8 @@ class DemoNode(Node):
         """
         check(call(self._reset, ResetScene.Request(objects=0), 60.0))
         check(call(self._background, CaptureBackground.Request(), 60.0))
-        answer = call(self._reset, ResetScene.Request(objects=objects, seed=seed), 60.0)
+        request = ResetScene.Request(objects=objects, seed=seed, scene_json=scene)
+        answer = call(self._reset, request, 60.0)
         check(answer)
         return int(answer.settled)
 

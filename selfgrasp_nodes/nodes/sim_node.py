@@ -14,7 +14,7 @@ from selfgrasp.srv import GetTruth, ResetScene, StepSimulation
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from selfgrasp_nodes.errors import Busy, InvalidScene, UnknownName
+from selfgrasp_nodes.errors import Busy, InvalidScene
 from selfgrasp_nodes.nodes import conversions, qos
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.params import Param
@@ -29,7 +29,7 @@ from selfgrasp_nodes.robots.urdf import expand_urdf
 from selfgrasp_nodes.simulation.board import board_fixture
 from selfgrasp_nodes.simulation.meshes import mesh_source
 from selfgrasp_nodes.simulation.model import PhysicsOptions
-from selfgrasp_nodes.simulation.scenes import Scene, load_scenes, random_scene
+from selfgrasp_nodes.simulation.scenes import Scene, load_scenes, pick_scene, random_scene
 from selfgrasp_nodes.simulation.world import World, WorldOptions
 
 
@@ -266,15 +266,3 @@ def scene_from_json(text: str, name: str, seed: int) -> Scene:
         path = Path(folder) / "scene.json"
         path.write_text(json.dumps(content))
         return pick_scene(load_scenes(path, seed), name)
-
-
-def pick_scene(scenes: list[Scene], name: str) -> Scene:
-    """The scene of that name; the first where the name is empty.
-
-    Raises:
-        UnknownName: If there is none.
-    """
-    for scene in scenes:
-        if name in ("", scene.name):
-            return scene
-    raise UnknownName("scene", name, [scene.name for scene in scenes])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from selfgrasp_nodes.errors import InvalidScene
+from selfgrasp_nodes.errors import InvalidScene, UnknownName
 from selfgrasp_nodes.simulation.objects import (
     DENSITY_RANGE,
     FRICTION_RANGE,
@@ -74,10 +74,29 @@ def load_scenes(file: str | Path, seed: int = 0) -> list[Scene]:
 
 def save_scenes(file: str | Path, scenes: Sequence[Scene]) -> None:
     """Write scenes as JSON, in the form that :func:`load_scenes` reads."""
-    content = [
-        {"name": s.name, "objects": [_object_to_json(obj) for obj in s.objects]} for s in scenes
-    ]
+    content = [_scene_to_json(scene) for scene in scenes]
     Path(file).write_text(json.dumps({"scenes": content}, indent=1) + "\n")
+
+
+def scene_as_json(scene: Scene) -> str:
+    """One scene as text, as the sim's reset takes it."""
+    return json.dumps(_scene_to_json(scene))
+
+
+def pick_scene(scenes: list[Scene], name: str) -> Scene:
+    """The scene of that name; the first where the name is empty.
+
+    Raises:
+        UnknownName: If there is none.
+    """
+    for scene in scenes:
+        if name in ("", scene.name):
+            return scene
+    raise UnknownName("scene", name, [scene.name for scene in scenes])
+
+
+def _scene_to_json(scene: Scene) -> dict[str, Any]:
+    return {"name": scene.name, "objects": [_object_to_json(obj) for obj in scene.objects]}
 
 
 def _object_from_json(entry: Any, rng: np.random.Generator, folder: Path) -> SceneObject:

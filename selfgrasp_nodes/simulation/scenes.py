@@ -13,7 +13,12 @@ from selfgrasp_nodes.simulation.scene import (
     perturbed,
     world_T_object,
 )
-from selfgrasp_nodes.simulation.scene_files import load_scenes, save_scenes
+from selfgrasp_nodes.simulation.scene_files import (
+    load_scenes,
+    pick_scene,
+    save_scenes,
+    scene_as_json,
+)
 
 __all__ = [
     "PENETRATION_MAX",
@@ -27,7 +32,9 @@ __all__ = [
     "load_scenes",
     "penetrations",
     "perturbed",
+    "pick_scene",
     "random_scene",
     "save_scenes",
+    "scene_as_json",
     "world_T_object",
 ]

@@ -25,6 +25,7 @@ from selfgrasp_nodes.types import (
 )
 
 COMMAND = Path(sys.prefix) / "bin" / "selfgrasp"
+HARD = Path(__file__).parents[2] / "config" / "scenes" / "vpg_hard_dev.json"
 
 
 @pytest.mark.skipif(not COMMAND.exists(), reason="no selfgrasp command (make setup makes it)")
@@ -37,6 +38,12 @@ COMMAND = Path(sys.prefix) / "bin" / "selfgrasp"
         (["--objects", "-1"], ("--objects must lie in 1..100", "-1")),
         (["--objects", "0"], ("--objects must lie in 1..100",)),
         (["--seed", "-5"], ("--seed must not be negative", "-5")),
+        (["--scene", "nowhere.json"], ("nowhere.json", "cannot be read")),
+        (["--scene-name", "pinwheel"], ("--scene-name needs --scene",)),
+        (
+            ["--scene", str(HARD), "--scene-name", "pinwhele"],
+            ("unknown scene", "pinwhele", "pinwheel"),
+        ),
         (["--real-time-factor", "fast"], ("real_time_factor must be a number", "fast")),
     ],
 )

@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from selfgrasp_nodes.errors import InvalidScene
+from selfgrasp_nodes.errors import InvalidScene, UnknownName
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation import scenes
@@ -210,3 +210,19 @@ def test_a_scene_that_cannot_be_disturbed_says_so():
     )
     with pytest.raises(InvalidScene, match="less"):
         scenes.perturbed(scenes.Scene("stuck", both), 0, mm=1, degrees=1, tries=5)
+
+
+def test_one_scene_as_text_is_what_its_file_holds(tmp_path) -> None:
+    loaded = scenes.load_scenes(KNOWN, seed=3)
+    scene = scenes.pick_scene(loaded, loaded[2].name)
+    assert scene is loaded[2] and scenes.pick_scene(loaded, "") is loaded[0]
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps({"scenes": [json.loads(scenes.scene_as_json(scene))]}))
+    (again,) = scenes.load_scenes(file, seed=8)  # friction and density are written, not drawn
+    assert again.name == scene.name
+    for first, second in zip(scene.objects, again.objects, strict=True):
+        assert second.spec.friction == pytest.approx(first.spec.friction)
+        assert second.spec.density == pytest.approx(first.spec.density)
+        assert np.allclose(second.pose, first.pose)
+    with pytest.raises(UnknownName, match="test-10-obj-01"):
+        scenes.pick_scene(loaded, "no such scene")
