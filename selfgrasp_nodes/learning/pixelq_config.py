@@ -52,13 +52,16 @@ class TargetOptions(Spec):
     push_reward: Share = 0.5
     bootstrap: Literal["all", "push", "none"] = "all"
     double: bool = True
+    border: bool = False
     every: Annotated[int, Field(ge=0, le=100_000)] = 200
     refresh: Annotated[float, Field(gt=0, le=1000)] = 1
     hindsight: bool = False
 
     def rule(self) -> TargetRule:
         """For the targets."""
-        return TargetRule(self.discount, self.push_reward, self.bootstrap, self.double)
+        return TargetRule(
+            self.discount, self.push_reward, self.bootstrap, self.double, self.border
+        )
 
 
 class Replay(Spec):
@@ -119,11 +122,13 @@ class Clutter(Spec):
         objects: Least and largest number dropped.
         packed: Share of episodes that begin with blocks flush in rows, in place of
             dropped ones.
+        edge: Share of those whose rows stand at the workspace's border.
     """
 
     since: Annotated[int, Field(ge=0)] = 0
     objects: tuple[Count, Count] = (10, 10)
     packed: Share = 0.0
+    edge: Share = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Clutter:

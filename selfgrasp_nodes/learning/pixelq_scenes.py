@@ -9,7 +9,7 @@ from selfgrasp_nodes.errors import InvalidScene
 from selfgrasp_nodes.learning.pixelq_config import Clutter
 from selfgrasp_nodes.robots import RobotSpec
 from selfgrasp_nodes.simulation.drops import random_scene
-from selfgrasp_nodes.simulation.objects import random_object
+from selfgrasp_nodes.simulation.objects import ObjectSpec, random_object
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject, penetrations
 
 ROWED = ("cube", "brick", "plank", "tile")
@@ -17,6 +17,9 @@ ROWED = ("cube", "brick", "plank", "tile")
 
 GAP = 0.0003
 """Least distance of neighbours [m]: they touch, and do not overlap."""
+
+BORDER = 0.006
+"""Least distance of rows from the workspace's border [m]."""
 
 TRIES = 50
 
@@ -32,44 +35,88 @@ def draw_scene(
     rng = np.random.default_rng([seed, episode])
     count = int(rng.integers(clutter.objects[0], clutter.objects[1] + 1))
     if rng.random() < clutter.packed:
-        return packed_scene(robot, f"packed-{seed}-{episode}", min(count, 12), rng)
+        name = f"packed-{seed}-{episode}"
+        return packed_scene(robot, name, min(count, 12), rng, rng.random() < clutter.edge)
     return random_scene(robot, count, int(rng.integers(2**31)), kinds)
 
 
-def packed_scene(robot: RobotSpec, name: str, count: int, rng: np.random.Generator) -> Scene:
-    """Groups of blocks in rows of equal depth, flush or nearly so, anywhere on the table.
+def packed_scene(
+    robot: RobotSpec, name: str, count: int, rng: np.random.Generator, edge: bool = False
+) -> Scene:
+    """Groups of blocks in one or two rows, flush or nearly so, anywhere on the table.
 
     Args:
         robot: Whose workspace.
         name: Of the scene.
         count: Blocks in all, at least 2.
         rng: Source of randomness.
+        edge: Whether one group stands at the border, or in a corner.
 
     Raises:
         InvalidScene: If no arrangement fits.
     """
-    half = np.asarray(robot.workspace.size) / 2 - 0.02
+    half = np.asarray(robot.workspace.size) / 2 - BORDER
     for _ in range(TRIES):
         left, objects = max(count, 2), list[SceneObject]()
+        first = edge
         while left:
-            group = min(left, int(rng.integers(2, 5)))
+            group = min(left, int(rng.integers(2, 7)))
             group = left if left - group == 1 else group  # nobody stands alone
-            objects += _group(group, rng, half)
-            left -= group
+            made = _group(group, rng, half)
+            objects += _to_border(made, rng, half) if first else made
+            left, first = left - group, False
         scene = Scene(name, tuple(objects))
-        corners = [
-            (obj.spec.vertices @ obj.pose[:3, :3].T + obj.pose[:3, 3])[:, :2] for obj in objects
-        ]
-        if np.abs(np.concatenate(corners)).max() < half.min() and not penetrations(scene):
+        if (np.abs(_corners(objects)).max(0) <= half + 1e-6).all() and not penetrations(scene):
             return scene
     raise InvalidScene(f"{count} blocks in rows found no place in {TRIES} draws; ask for fewer")
 
 
+def _corners(objects: list[SceneObject]) -> np.ndarray:
+    """(N, 2) x and y of all their corners [m]."""
+    return np.concatenate(
+        [(obj.spec.vertices @ obj.pose[:3, :3].T + obj.pose[:3, 3])[:, :2] for obj in objects]
+    )
+
+
+def _to_border(
+    group: list[SceneObject], rng: np.random.Generator, half: np.ndarray
+) -> list[SceneObject]:
+    """A group shifted to one border, or into a corner, up to 2 cm from it."""
+    corners, shift = _corners(group), np.zeros(2)
+    axes = ([0], [1], [0, 1])[int(rng.integers(3))]
+    for axis in axes:
+        inner = half[axis] - rng.uniform(0, 0.02)
+        if rng.random() < 0.5:
+            shift[axis] = inner - corners[:, axis].max()
+        else:
+            shift[axis] = -inner - corners[:, axis].min()
+    found = []
+    for obj in group:
+        pose = obj.pose.copy()
+        pose[:2, 3] += shift
+        found.append(obj.moved(pose))
+    return found
+
+
 def _group(count: int, rng: np.random.Generator, half: np.ndarray) -> list[SceneObject]:
-    """Blocks side by side along one line, turned together and put down somewhere."""
+    """Blocks side by side along one line, or four and more in two rows back to back.
+
+    They are turned together and put down somewhere.
+    """
     turn = geometry.transform(rpy=(0, 0, rng.uniform(0, 2 * np.pi)))
-    middle = rng.uniform(-half + 0.06, half - 0.06)
+    turn[:2, 3] = rng.uniform(-half + 0.06, half - 0.06)
     gap = GAP + (rng.uniform(0, 0.004) if rng.random() < 0.3 else 0.0)
+    if count < 4 or rng.random() < 0.3:
+        placed = _row(count, rng, gap, side=0)
+    else:
+        placed = _row(count // 2, rng, gap, side=-1) + _row(count - count // 2, rng, gap, side=1)
+    return [SceneObject(spec, (0, 0, 0), (1, 0, 0, 0)).moved(turn @ pose) for spec, pose in placed]
+
+
+def _row(
+    count: int, rng: np.random.Generator, gap: float, side: int
+) -> list[tuple[ObjectSpec, np.ndarray]]:
+    """Blocks along x about the origin: their middles on the axis, or all of them on one side."""
     placed, along = [], 0.0
     for _ in range(count):
         spec = random_object(rng, ROWED)
@@ -79,13 +126,9 @@ def _group(count: int, rng: np.random.Generator, half: np.ndarray) -> list[Scene
         size = np.abs(axes) @ np.asarray(spec.size)
         pose = np.eye(4)
         pose[:3, :3] = axes
-        pose[:3, 3] = (along + size[0] / 2, 0.0, size[2] / 2)
+        pose[:3, 3] = (along + size[0] / 2, side * (size[1] + gap) / 2, size[2] / 2)
         along += size[0] + gap
         placed.append((spec, pose))
-    found = []
-    for spec, pose in placed:
+    for _, pose in placed:
         pose[0, 3] -= along / 2
-        moved = turn @ pose
-        moved[:2, 3] += middle
-        found.append(SceneObject(spec, (0, 0, 0), (1, 0, 0, 0)).moved(moved))
-    return found
+    return placed

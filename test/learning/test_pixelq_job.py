@@ -149,6 +149,16 @@ def test_scenes_are_repeatable_and_rows_touch_but_do_not_overlap(robot) -> None:
         scene = draw_scene(robot, rows, 3, episode)
         assert scene == draw_scene(robot, rows, 3, episode)
         assert 4 <= len(scene.objects) <= 8 and not penetrations(scene)
+    edge = rows.model_copy(update={"edge": 1.0})
+    half = np.asarray(robot.workspace.size) / 2
+    for episode in range(6):
+        scene = draw_scene(robot, edge, 3, episode)
+        places = [
+            (obj.spec.vertices @ obj.pose[:3, :3].T + obj.pose[:3, 3])[:, :2]
+            for obj in scene.objects
+        ]
+        reach = np.abs(np.concatenate(places)).max(0)
+        assert (reach < half).all() and (half - reach).min() < 0.03 and not penetrations(scene)
     dropped = draw_scene(robot, Clutter(objects=(3, 3)), 3, 0)
     assert len(dropped.objects) == 3
     assert draw_scene(robot, Clutter(objects=(3, 3)), 4, 0) != dropped

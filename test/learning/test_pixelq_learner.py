@@ -27,7 +27,8 @@ from selfgrasp_nodes.learning.pixelq_store import (  # noqa: E402
 )
 from selfgrasp_nodes.paths import share_dir  # noqa: E402
 from selfgrasp_nodes.policies.pixelq.networks import Scored  # noqa: E402
-from selfgrasp_nodes.policies.pixelq.targets import TargetRule, near_change  # noqa: E402
+from selfgrasp_nodes.policies.pixelq.state import State  # noqa: E402
+from selfgrasp_nodes.policies.pixelq.targets import TargetRule, has_lost, near_change  # noqa: E402
 from selfgrasp_nodes.types import Primitive  # noqa: E402
 
 GRASP, PUSH = Primitive.GRASP, Primitive.PUSH
@@ -75,6 +76,26 @@ def test_a_push_is_worth_the_grasp_that_it_makes() -> None:
     assert within[35, 35] and within[60, 35] and not within[150, 150]
     np.testing.assert_array_equal(within, near_change(before, after))
     assert rule.future(before, before, (GRASP, PUSH), values) == 0.0
+
+
+def test_what_goes_over_the_border_leads_to_nothing() -> None:
+    def blocks(*places: tuple[int, int]) -> State:
+        height = np.zeros((224, 224), np.float32)
+        for row, col in places:
+            height[row : row + 25, col : col + 25] = 0.05
+        return State(height, np.ones((224, 224), bool), a_state(0).color)
+
+    before = blocks((100, 195), (100, 50))
+    gone, moved, along = blocks((100, 50)), blocks((130, 195), (100, 50)), blocks((100, 195))
+    assert has_lost(before, gone)
+    assert not has_lost(before, moved)  # it moved at the border, and stands there still
+    assert not has_lost(before, along)  # what is gone stood far from the border: it was grasped
+    values = Known(grasp=0.8, push=0.3)
+    rule = TargetRule(bootstrap="push", double=False, border=True)
+    assert rule.future(before, gone, (GRASP, PUSH), values) == 0.0
+    assert rule.future(before, moved, (GRASP, PUSH), values) == 0.8
+    careless = replace(rule, border=False)
+    assert careless.future(before, gone, (GRASP, PUSH), values) == 0.8
 
 
 def test_double_q_judges_what_the_other_chose() -> None:
