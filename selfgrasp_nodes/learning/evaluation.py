@@ -7,6 +7,7 @@ give the same scenes whatever the number of workers.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -267,6 +268,10 @@ def _initialise(config: EvaluationConfig) -> None:
         friction_scale=config.friction_scale,
         **config.parameters,
     )
+    # A learnt policy has brought torch: with more threads than free cores its threads wait
+    # for each other, and a decision takes ten times as long.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def run_job(job: Job) -> RunResult:

@@ -11,9 +11,15 @@ from selfgrasp_nodes.robots import RobotSpec
 from selfgrasp_nodes.simulation.drops import random_scene
 from selfgrasp_nodes.simulation.objects import ObjectSpec, random_object
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject, penetrations
+from selfgrasp_nodes.simulation.shapes import SIZES
 
-ROWED = ("cube", "brick", "plank", "tile")
-"""Kinds that stand flush."""
+BOXES = ("cube", "brick", "plank", "tile")
+"""Kinds that stand flush on any of their sides; the others stand on their base."""
+
+OTHERS = tuple(kind for kind in SIZES if kind not in BOXES)
+
+BOXED = 0.7
+"""Share of boxes among the blocks in rows."""
 
 GAP = 0.0003
 """Least distance of neighbours [m]: they touch, and do not overlap."""
@@ -119,9 +125,11 @@ def _row(
     """Blocks along x about the origin: their middles on the axis, or all of them on one side."""
     placed, along = [], 0.0
     for _ in range(count):
-        spec = random_object(rng, ROWED)
-        # Lying on any of its sides: a random permutation of its axes, kept right-handed.
-        axes = np.eye(3)[rng.permutation(3)]
+        boxed = rng.random() < BOXED
+        spec = random_object(rng, BOXES if boxed else OTHERS)
+        # A random permutation of its axes, kept right-handed.
+        order = rng.permutation(3) if boxed else [*rng.permutation(2), 2]
+        axes = np.eye(3)[order]
         axes[0] *= np.sign(np.linalg.det(axes))
         size = np.abs(axes) @ np.asarray(spec.size)
         pose = np.eye(4)
