@@ -16,7 +16,9 @@ from selfgrasp_nodes.simulation.objects import ObjectSpec
 FOLDER = share_dir() / "config" / "scenes"
 KNOWN = FOLDER / "vpg_known_cases.json"
 HARD = [
-    (FOLDER / f"vpg_hard_{kind}.json", index) for kind in ("dev", "final") for index in range(7)
+    (FOLDER / f"vpg_hard_{kind}.json", index)
+    for kind, count in (("dev", 11), ("final", 12))
+    for index in range(count)
 ]
 CUBE = {"shape": "cube", "position": [0, 0, 0.025], "quaternion": [1, 0, 0, 0]}
 
@@ -84,7 +86,7 @@ def test_no_arrangement_serves_for_development_and_for_the_final_table():
     )
     known = scenes.load_scenes(KNOWN)
     names = [scene.name for scene in (*known, *dev, *final)]
-    assert len(set(names)) == len(names) == 17
+    assert len(set(names)) == len(names) == 26
 
     def kinds(scene):
         return sorted(obj.spec.shape for obj in scene.objects)
