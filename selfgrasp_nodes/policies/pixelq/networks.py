@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Scored:
         col: (N,) int.
         opening: (N,) int, index into the network's ``widths``; 0 for pushes.
         value: (N,) float.
+        lattice: (N,) int; actions of one lattice lie beside each other, those of two do not.
     """
 
     primitive: np.ndarray
@@ -38,20 +39,19 @@ class Scored:
     col: np.ndarray
     opening: np.ndarray
     value: np.ndarray
+    lattice: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+
+    def __post_init__(self) -> None:
+        """All on one lattice, where nothing else is said."""
+        if len(self.lattice) != len(self.value):
+            object.__setattr__(self, "lattice", np.zeros(len(self.value), int))
 
     def __len__(self) -> int:
         return len(self.value)
 
     def take(self, index: np.ndarray) -> Scored:
         """Some of them."""
-        return Scored(
-            self.primitive[index],
-            self.rotation[index],
-            self.row[index],
-            self.col[index],
-            self.opening[index],
-            self.value[index],
-        )
+        return Scored(*(getattr(self, each.name)[index] for each in fields(self)))
 
     def best(self, primitive: Primitive) -> float:
         """Largest value of a primitive; minus infinity where it has no action."""
@@ -77,27 +77,27 @@ class Scored:
 
         An arm is not precise, and of many values the largest is one that is too
         large: an action is worth more where those around it are worth something,
-        too. Beside an action are those of its primitive and opening on the network's
-        lattice, up to 26; what was not judged does not count.
+        too. Beside an action are those of its primitive and opening on its lattice, up
+        to 26; what was not judged does not count.
         """
         result = np.array(self.value, float)
-        for primitive in np.unique(self.primitive):
-            period = HALF if primitive == Primitive.GRASP else ROTATIONS
-            for opening in np.unique(self.opening[self.primitive == primitive]):
-                mine = np.flatnonzero((self.primitive == primitive) & (self.opening == opening))
-                result[mine] = _beside(
-                    self.rotation[mine] % period,
-                    self.row[mine],
-                    self.col[mine],
-                    result[mine],
-                    period,
-                )
+        kinds = np.stack([self.primitive, self.opening, self.lattice], 1)
+        for kind in np.unique(kinds, axis=0):
+            mine = np.flatnonzero((kinds == kind).all(1))
+            period = HALF if kind[0] == Primitive.GRASP else ROTATIONS
+            result[mine] = _beside(
+                self.rotation[mine] % period,
+                self.row[mine],
+                self.col[mine],
+                result[mine],
+                period,
+            )
         return result
 
     @staticmethod
     def join(parts: Sequence[Scored]) -> Scored:
         """All of several."""
-        names = ("primitive", "rotation", "row", "col", "opening", "value")
+        names = [each.name for each in fields(Scored)]
         return Scored(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
     @staticmethod

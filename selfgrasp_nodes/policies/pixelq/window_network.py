@@ -1,8 +1,8 @@
 """The default network: a small one that looks at windows, only where something stands.
 
-Grasps are judged on a lattice over the objects (4 mm, coarser where much stands
-there), pushes on one of 1 cm around them; the other pixels are table, and no
-action there is worth a thought. One window of heights above the fingertips, of
+Grasps are judged on a lattice over the objects: 4 mm, or where much stands there a
+coarser one, and then 4 mm about the best of it. Pushes are judged on one of 1 cm around
+them; the other pixels are table, and no action there is worth a thought. One window of heights above the fingertips, of
 what is hidden, and of how much the colour differs from that under the hand, is
 weighed with weights that repeat themselves, or change sign, where the window is
 mirrored. Absolute values of such sums make the value exactly invariant to what
@@ -13,6 +13,7 @@ push the mirroring across its stroke), up to the rounding of its points to cells
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ from selfgrasp_nodes.types import Primitive, Workspace
 MARGIN = 4
 """Cells around a crop that a varied window may reach."""
 
-STRIDES = (2, 3, 4, 5)
+STRIDES = (2, 4, 6, 8)
 """Of the grasps' lattice, in cells: the first that is coarse enough."""
 
 
@@ -65,7 +66,8 @@ class WindowNetwork(PixelNetwork):
             hidden: Of the layer after them.
             dropout: Before the output.
             most_cells: The lattice of grasps is 4 mm fine, or as coarse as it must be so
-                that it has no more cells than this on the objects.
+                that it has no more cells than this on the objects; about its best
+                cells half as many are judged on the fine one.
             jitter: While learning, standard deviations of the window's shift [m],
                 turn [rad], and of a common height [m].
             start: About what an untrained network says of grasps and of pushes.
@@ -193,7 +195,6 @@ class WindowNetwork(PixelNetwork):
     def _evaluate_grasps(
         self, state: State, picture: Picture, within: np.ndarray | None
     ) -> Scored:
-        branch = self.grasp
         mask = state.occupied if within is None else state.occupied & within
         for stride in STRIDES:
             rows, cols = np.nonzero(_lattice(stride) & mask)
@@ -201,6 +202,26 @@ class WindowNetwork(PixelNetwork):
                 break
         if not len(rows):
             return Scored.none()
+        coarse = self._grasps_at(state, picture, rows, cols)
+        if stride == STRIDES[0]:
+            return coarse
+        # A grasp between neighbours is a matter of millimetres: the best places once more.
+        best = np.full((CELLS, CELLS), -np.inf)
+        np.maximum.at(best, (coarse.row, coarse.col), coarse.value)
+        share = (self.most_cells // 2) * STRIDES[0] ** 2 / stride**2
+        chosen = np.argsort(-best[rows, cols], kind="stable")[: int(share)]
+        about = np.zeros((CELLS, CELLS), np.uint8)
+        about[rows[chosen], cols[chosen]] = 1
+        about = cv2.dilate(about, np.ones((stride, stride), np.uint8))
+        rows, cols = np.nonzero(_lattice(STRIDES[0]) & mask & about.astype(bool))
+        fine = self._grasps_at(state, picture, rows, cols)
+        return Scored.join([replace(coarse, lattice=np.ones(len(coarse), int)), fine])
+
+    def _grasps_at(
+        self, state: State, picture: Picture, rows: np.ndarray, cols: np.ndarray
+    ) -> Scored:
+        """At every orientation and opening."""
+        branch = self.grasp
         surface = torch.from_numpy(state.height[rows, cols])
         reference = self._reference(surface)
         flat = picture.flat(rows, cols)
