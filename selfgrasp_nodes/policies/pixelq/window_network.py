@@ -2,12 +2,13 @@
 
 Grasps are judged on a lattice over the objects: 4 mm, or where much stands there a
 coarser one, and then 4 mm about the best of it. Pushes are judged on one of 1 cm around
-them; the other pixels are table, and no action there is worth a thought. One window of heights above the fingertips, of
-what is hidden, and of how much the colour differs from that under the hand, is
-weighed with weights that repeat themselves, or change sign, where the window is
-mirrored. Absolute values of such sums make the value exactly invariant to what
-changes nothing for the hand (for a grasp half a turn and both mirrorings, for a
-push the mirroring across its stroke), up to the rounding of its points to cells.
+them; the other pixels are table, and no action there is worth a thought. One window
+of heights above the fingertips, of what is hidden, and of how much the colour differs
+from that under the hand, is weighed with weights that repeat themselves, or change
+sign, where the window is mirrored. Absolute values of such sums make the value exactly
+invariant to what changes nothing for the hand (for a grasp half a turn and both
+mirrorings, for a push the mirroring across its stroke), up to the rounding of its
+points to cells.
 """
 
 from __future__ import annotations
