@@ -22,6 +22,7 @@ from selfgrasp_nodes.simulation.drives import ArmDrive, GripperDrive
 from selfgrasp_nodes.simulation.model import PhysicsOptions, build_cell, compile_scene
 from selfgrasp_nodes.simulation.noise import CameraNoise
 from selfgrasp_nodes.simulation.scene import Scene
+from selfgrasp_nodes.simulation.stepping import Stepper
 from selfgrasp_nodes.simulation.truth import ObjectTruth, object_truth
 from selfgrasp_nodes.simulation.wrist import WristSensor
 from selfgrasp_nodes.types import Trajectory, View
@@ -80,6 +81,7 @@ class World:
             noise.reseed(seed)
         self.model, names = compile_scene(self._cell, self.robot, scene, physics)
         self.data = mujoco.MjData(self.model)
+        self._stepper = Stepper(self.model, self.data)
         self._rng = np.random.default_rng([seed, 7])
         self._steps = 0
         self._step_ns = round(physics.timestep * 1e9)
@@ -126,13 +128,13 @@ class World:
         Raises:
             ExecutionFailed: If the simulation became unstable (it then needs a reset).
         """
-        model, data, drives = self.model, self.data, self._drives
+        drives, stepper = self._drives, self._stepper
         for _ in range(n):
             for drive in drives:
                 drive.update()
-            mujoco.mj_step(model, data)
+            stepper.step()
         self._steps += n
-        if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
+        if stepper.failed:
             raise ExecutionFailed("the simulation became unstable; reset it")
 
     # -- commands

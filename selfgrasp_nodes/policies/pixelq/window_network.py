@@ -213,8 +213,8 @@ class WindowNetwork(PixelNetwork):
         chosen = np.argsort(-best[rows, cols], kind="stable")[: int(share)]
         about = np.zeros((CELLS, CELLS), np.uint8)
         about[rows[chosen], cols[chosen]] = 1
-        about = cv2.dilate(about, np.ones((stride, stride), np.uint8))
-        rows, cols = np.nonzero(_lattice(STRIDES[0]) & mask & about.astype(bool))
+        near = cv2.dilate(about, np.ones((stride, stride), np.uint8)).astype(bool)
+        rows, cols = np.nonzero(_lattice(STRIDES[0]) & mask & near)
         fine = self._grasps_at(state, picture, rows, cols)
         return Scored.join([replace(coarse, lattice=np.ones(len(coarse), int)), fine])
 
