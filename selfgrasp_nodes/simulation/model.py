@@ -52,7 +52,7 @@ class PhysicsOptions:
     timestep: float = 0.002
     cone: Literal["elliptic", "pyramidal"] = "elliptic"
     solver: Literal["newton", "cg"] = "newton"
-    integrator: Literal["implicitfast", "euler", "implicit"] = "implicitfast"
+    integrator: Literal["implicitfast", "euler", "implicit"] = "euler"
     impratio: float = 30.0
     noslip_iterations: int = 0
     iterations: int = 20

@@ -48,6 +48,9 @@ class Known:
         values = np.array([self.worth[p] for p in primitives])
         return Scored(kinds, zeros, zeros, zeros, zeros, values)
 
+    def value(self, state, action) -> float:
+        return self.worth[Primitive(int(action.primitive[0]))]
+
 
 def test_the_papers_targets() -> None:
     rule = TargetRule(discount=0.5, push_reward=0.5, bootstrap="all")
@@ -105,6 +108,28 @@ def test_double_q_judges_what_the_other_chose() -> None:
     assert rule.future(*states, (GRASP, PUSH), target, online) == 0.2
     plain = replace(rule, double=False)
     assert plain.future(*states, (GRASP, PUSH), target, online) == 0.9
+
+
+def test_double_q_asks_for_the_very_action(robot) -> None:  # noqa: F811
+    # Two networks that look closely at different places: their lists of actions differ.
+    chooser, judge = Learner(CONFIG, robot), Learner(CONFIG.model_copy(update={"seed": 9}), robot)
+    state = a_state(4)
+    for learner in (chooser, judge):
+        learner.online.network.most_cells = 60
+    lists = [x.online.evaluate(state, (GRASP,)) for x in (chooser, judge)]
+    best = int(np.argmax(lists[0].value))
+    where = [
+        {tuple(map(int, a)) for a in zip(x.rotation, x.row, x.col, strict=True)} for x in lists
+    ]
+    assert where[0] != where[1]
+    rule = TargetRule(bootstrap="all", double=True)
+    found = rule.future(a_state(5), state, (GRASP,), judge.online, chooser.online)
+    one = lists[0].take(np.array([best]))
+    assert found == pytest.approx(judge.online.value(state, one), abs=1e-6)
+    assert 0 < found < 1
+    # And what it says of one action is what it says of it among all.
+    mine = lists[1].take(np.array([int(np.argmax(lists[1].value))]))
+    assert judge.online.value(state, mine) == pytest.approx(float(mine.value[0]), abs=5e-3)
 
 
 def test_a_state_survives_being_stored() -> None:
@@ -275,8 +300,9 @@ def test_every_variant_learns(robot, name) -> None:  # noqa: F811
     for i in range(12):
         primitive = PUSH if i % 3 == 0 and PUSH in config.actions() else GRASP
         learner.add(a_try(i, primitive=primitive, turned=i % 2 == 0, changed=True))
-    losses = [learner.step() for _ in range(12)]
-    assert np.isfinite(losses).all() and np.mean(losses[-3:]) < np.mean(losses[:3])
+    # Each step shows the tries shifted, turned, and with parts dropped: single losses say little.
+    losses = [learner.step() for _ in range(80)]
+    assert np.isfinite(losses).all() and np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
     targets = {(m.tried.primitive, m.tried.success): m for m in learner.memories}
     held = targets[int(GRASP), True].target(learner.rule.discount)
     assert held > 1 if name.startswith("_vpg") else held == 1

@@ -87,13 +87,15 @@ class TargetRule:
             primitives = (Primitive.GRASP,)
             if not within.any():
                 return 0.0
-        judged = target.evaluate(after, primitives, within)
-        if not len(judged):
+        chooser = online if self.double and online is not None else target
+        chosen = chooser.evaluate(after, primitives, within)
+        if not len(chosen):
             return 0.0
-        if not self.double or online is None:
-            return float(judged.value.max())
-        chosen = online.evaluate(after, primitives, within)
-        return float(judged.value[int(np.argmax(chosen.value))])
+        best = int(np.argmax(chosen.value))
+        if chooser is target:
+            return float(chosen.value[best])
+        # Each network looks more closely where it is promising: their lists differ.
+        return target.value(after, chosen.take(np.array([best])))
 
 
 def near_change(before: State, after: State) -> np.ndarray:

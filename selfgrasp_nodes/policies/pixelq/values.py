@@ -12,7 +12,7 @@ import numpy as np
 from selfgrasp_nodes.errors import InvalidConfig, MissingDependency
 from selfgrasp_nodes.policies.checkpoints import Card, Checkpoint, load_checkpoint
 from selfgrasp_nodes.policies.fingers import Fingers
-from selfgrasp_nodes.policies.pixelq.actions import ROTATIONS, Motions, Strokes
+from selfgrasp_nodes.policies.pixelq.actions import ROTATIONS, Motions, Strokes, rotation_angle
 from selfgrasp_nodes.policies.pixelq.state import CELLS, RESOLUTION, State
 from selfgrasp_nodes.robots import GripperSpec
 from selfgrasp_nodes.types import Primitive, Workspace
@@ -51,6 +51,18 @@ class Values:
         if self.output == "value":
             return raw
         return replace(raw, value=_sigmoid(np.asarray(raw.value, float)))
+
+    def value(self, state: State, action: Scored) -> float:
+        """What one action is worth, wherever it was found."""
+        import torch
+
+        kind = Primitive(int(action.primitive[0]))
+        angle = rotation_angle(kind, int(action.rotation[0]))
+        where = int(action.row[0]), int(action.col[0]), int(action.opening[0])
+        with torch.inference_mode():
+            example = self.network.example(state, kind, angle, *where)
+            raw = float(self.network.values([example])[0])
+        return raw if self.output == "value" else float(_sigmoid(np.asarray(raw)))
 
     def calibrated(self, scored: Scored) -> Scored:
         """Chances of grasps as outcomes bear them out; the rest as it is."""
