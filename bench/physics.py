@@ -50,7 +50,7 @@ VARIANTS = [
     {"impratio": 100.0},
     {"noslip_iterations": 3},
     {"impratio": 1.0, "noslip_iterations": 3},
-    {"integrator": "euler"},
+    {"integrator": "implicitfast"},
     {"integrator": "implicit"},
     {"solver": "cg"},
     {"iterations": 5},
