@@ -29,6 +29,7 @@ class StrokeOptions(Spec):
     push_length: Annotated[float, Field(gt=0, le=0.3)] = 0.10
     push_border: Annotated[float, Field(ge=0, le=0.2)] = 0.0
     push_min_length: Annotated[float, Field(ge=0, le=0.3)] = 0.04
+    push_room: Annotated[float, Field(ge=-1, le=0.2)] = -1.0
     force: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def strokes(self) -> Strokes:

@@ -101,6 +101,8 @@ class Strokes:
         push_length: Of a stroke, less where the workspace ends (10 cm).
         push_border: A stroke ends so far inside the workspace.
         push_min_length: Shorter strokes are not considered.
+        push_room: What a stroke moves ahead of the fingers must end so far inside the
+            workspace; negative: not asked for.
         force: Share of the gripper's largest force, 0..1.
     """
 
@@ -110,6 +112,7 @@ class Strokes:
     push_length: float = 0.10
     push_border: float = 0.0
     push_min_length: float = 0.04
+    push_room: float = -1.0
     force: float = 1.0
 
 

@@ -128,10 +128,10 @@ class Branch(nn.Module):
         x = F.relu(features + self.side(extras))
         return self.last(self.drop(F.relu(self.second(x))))[..., 0]
 
-    def swept(self, motions: Motions) -> Tensor:
-        """(K,) bool: points of the height window that the closed fingers pass."""
+    def swept(self, motions: Motions, length: float) -> Tensor:
+        """(K,) bool: points of the height window that closed fingers pass in a stroke [m]."""
         points = self.points("height")
         gripper = motions.fingers.gripper
         half = gripper.finger_thickness + 0.004
-        ahead = (points[:, 0] > 0) & (points[:, 0] < motions.strokes.push_length)
+        ahead = (points[:, 0] > 0) & (points[:, 0] < length)
         return ahead & (points[:, 1].abs() < half)

@@ -255,18 +255,23 @@ class WindowNetwork(PixelNetwork):
         surface = torch.from_numpy(state.base[rows, cols])
         _, tip = self._push_tip(surface)
         flat = picture.flat(rows, cols)
-        swept, weights = branch.swept(self.motions), branch.whole_weights()
+        strokes, weights = self.motions.strokes, branch.whole_weights()
+        points = branch.points("height")
+        # All that stands ahead of the fingers, and of it what a full stroke passes.
+        path = points[branch.swept(self.motions, length=1.0)]
+        passed = path[:, 0] < strokes.push_length
         found = []
         for rotation in range(ROTATIONS):
             angle = STEP * rotation
             room = self._room(rows, cols, np.full(len(rows), angle))
-            length = room[:, 0] * self.motions.strokes.push_length
-            long = length >= self.motions.strokes.push_min_length - 1e-6
+            length = room[:, 0] * strokes.push_length
+            long = length >= strokes.push_min_length - 1e-6
             room, possible = room[long], np.flatnonzero(long)
             # What the fingers pass comes first: most of the table has nothing there.
-            there = picture.at(branch.points("height")[swept], flat[possible], angle)
-            ahead = there > tip[possible, None] + STEPPED
-            good = ahead.any(1).numpy()
+            ahead = picture.at(path, flat[possible], angle) > tip[possible, None] + STEPPED
+            good = ahead[:, passed].any(1).numpy()
+            if strokes.push_room >= 0:
+                good &= self._fits(ahead, path, length[long], rows[long], cols[long], angle)
             if not good.any():
                 continue
             room, good = room[good], possible[good]
@@ -284,6 +289,36 @@ class WindowNetwork(PixelNetwork):
                 )
             )
         return Scored.join(found) if found else Scored.none()
+
+    def _fits(
+        self,
+        ahead: Tensor,
+        path: Tensor,
+        length: np.ndarray,
+        rows: np.ndarray,
+        cols: np.ndarray,
+        angle: float,
+    ) -> np.ndarray:
+        """(N,) bool: what stands ahead, pushed together before the fingers, stays inside.
+
+        Args:
+            ahead: (N, K) whether something stands at each point of the path.
+            path: (K, 2) those points [m].
+            length: (N,) of the strokes [m].
+            rows: (N,) of their starts.
+            cols: Likewise.
+            angle: Their direction.
+        """
+        columns = path[:, 0].unique()
+        filled = torch.stack([ahead[:, path[:, 0] == u].any(1) for u in columns], 1)
+        depth = filled.sum(1).numpy() * float(columns[1] - columns[0])
+        x, y = pixel_to_point(self.workspace, rows, cols).T
+        tip = self.motions.fingers.gripper.finger_thickness / 2
+        reach = length + tip + depth
+        inside = stroke_inside(
+            self.workspace, x, y, np.full(len(x), angle), 1.0, self.motions.strokes.push_room
+        )
+        return reach <= inside
 
     def _reference(self, surface: Tensor) -> Tensor:
         """Height of the fingertips when they touch the object, about [m]."""
