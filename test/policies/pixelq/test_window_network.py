@@ -208,3 +208,58 @@ def test_what_cannot_be_built_is_refused(robot) -> None:
         build(robot, inputs="lidar")
     with pytest.raises(InvalidConfig, match="filterz"):
         build(robot, filterz=3)
+
+
+def blocks(*corners: tuple[int, int]) -> State:
+    """Cubes of 50 mm at (row, column) of their first cells."""
+    height = np.zeros((224, 224), np.float32)
+    for r, c in corners:
+        height[r : r + 25, c : c + 25] = 0.05
+    color = np.where(height[..., None] > 0, 180, 40).repeat(3, 2).astype(np.uint8)
+    return State(height, np.ones((224, 224), bool), color)
+
+
+def along_x(network: PixelNetwork, state: State) -> Scored:
+    """Its pushes towards larger columns."""
+    found = network.evaluate(state, (Primitive.PUSH,))
+    return found.take(np.flatnonzero(found.rotation == 0))
+
+
+def test_a_push_that_would_move_a_block_over_the_border_is_left_out(robot) -> None:
+    free = build(robot)
+    careful = build(robot)
+    careful.motions = Motions(Fingers(robot.arms[0].gripper), Strokes(push_room=0.005))
+    near, far = blocks((100, 185)), blocks((100, 40))  # 28 mm and 318 mm from the border
+    assert len(along_x(free, near)) and not len(along_x(careful, near))
+    assert len(along_x(free, far)) == len(along_x(careful, far)) > 0
+    # Away from the border, and along it, it may be pushed.
+    others = careful.evaluate(near, (Primitive.PUSH,)).rotation
+    assert 8 in others and (4 in others or 12 in others)
+    # Two in a row need twice the room: there is some for the first alone.
+    one, two = blocks((100, 130)), blocks((100, 130), (100, 156))
+    assert len(along_x(careful, one)) > len(along_x(careful, two))
+
+
+def test_dense_clutter_is_looked_at_once_more_where_it_is_best(robot) -> None:
+    state = scene(4, blocks=14)
+    coarse, fine = build(robot, most_cells=300), build(robot, most_cells=100_000)
+    found, everything = (x.evaluate(state, (Primitive.GRASP,)) for x in (coarse, fine))
+    assert set(found.lattice) == {0, 1} and set(everything.lattice) == {0}
+    first, second = (found.take(np.flatnonzero(found.lattice == n)) for n in (1, 0))
+    assert len(np.unique(first.row * 224 + first.col)) <= 300
+    assert len(np.unique(second.row * 224 + second.col)) <= 200
+    # What it says there is what the fine lattice says, and nearly its best.
+    known = {
+        key: value
+        for *key, value in zip(
+            everything.rotation, everything.row, everything.col, everything.opening,
+            everything.value, strict=True,
+        )
+        for key in [tuple(map(int, key))]
+    }  # fmt: skip
+    for r, row, col, opening, value in zip(
+        second.rotation, second.row, second.col, second.opening, second.value, strict=True
+    ):
+        assert value == pytest.approx(known[int(r), int(row), int(col), int(opening)], abs=1e-4)
+    worst, best = everything.value.min(), everything.value.max()
+    assert second.value.max() > best - 0.15 * (best - worst)
