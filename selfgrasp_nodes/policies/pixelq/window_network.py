@@ -21,14 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfgrasp_nodes.geometry import pixel_to_point
-from selfgrasp_nodes.policies.pixelq import windows
+from selfgrasp_nodes.policies.pixelq import push_room, windows
 from selfgrasp_nodes.policies.pixelq.actions import HALF, ROTATIONS, STEP, Motions
 from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
 from selfgrasp_nodes.policies.pixelq.networks import Example, PixelNetwork, Scored
 from selfgrasp_nodes.policies.pixelq.picture import Picture
 from selfgrasp_nodes.policies.pixelq.state import CELLS, State
-from selfgrasp_nodes.policies.push_heuristic import stroke_inside
 from selfgrasp_nodes.types import Primitive, Workspace
 
 MARGIN = 4
@@ -139,7 +137,9 @@ class WindowNetwork(PixelNetwork):
         surface = state.height if primitive is Primitive.GRASP else state.base
         numbers = {"surface": float(surface[row, col])}
         if primitive is Primitive.PUSH:
-            room = self._room(np.array([row]), np.array([col]), np.array([angle]))
+            room = push_room.room(
+                self.motions, self.workspace, np.array([row]), np.array([col]), np.array([angle])
+            )
             numbers |= {f"room{i}": float(v) for i, v in enumerate(room[0])}
         return Example(primitive, angle, opening, image, numbers)
 
@@ -263,7 +263,9 @@ class WindowNetwork(PixelNetwork):
         found = []
         for rotation in range(ROTATIONS):
             angle = STEP * rotation
-            room = self._room(rows, cols, np.full(len(rows), angle))
+            room = push_room.room(
+                self.motions, self.workspace, rows, cols, np.full(len(rows), angle)
+            )
             length = room[:, 0] * strokes.push_length
             long = length >= strokes.push_min_length - 1e-6
             room, possible = room[long], np.flatnonzero(long)
@@ -271,7 +273,10 @@ class WindowNetwork(PixelNetwork):
             ahead = picture.at(path, flat[possible], angle) > tip[possible, None] + STEPPED
             good = ahead[:, passed].any(1).numpy()
             if strokes.push_room >= 0:
-                good &= self._fits(ahead, path, length[long], rows[long], cols[long], angle)
+                starts = rows[long], cols[long]
+                good &= push_room.fits(
+                    self.motions, self.workspace, ahead, path, length[long], *starts, angle
+                )
             if not good.any():
                 continue
             room, good = room[good], possible[good]
@@ -290,36 +295,6 @@ class WindowNetwork(PixelNetwork):
             )
         return Scored.join(found) if found else Scored.none()
 
-    def _fits(
-        self,
-        ahead: Tensor,
-        path: Tensor,
-        length: np.ndarray,
-        rows: np.ndarray,
-        cols: np.ndarray,
-        angle: float,
-    ) -> np.ndarray:
-        """(N,) bool: what stands ahead, pushed together before the fingers, stays inside.
-
-        Args:
-            ahead: (N, K) whether something stands at each point of the path.
-            path: (K, 2) those points [m].
-            length: (N,) of the strokes [m].
-            rows: (N,) of their starts.
-            cols: Likewise.
-            angle: Their direction.
-        """
-        columns = path[:, 0].unique()
-        filled = torch.stack([ahead[:, path[:, 0] == u].any(1) for u in columns], 1)
-        depth = filled.sum(1).numpy() * float(columns[1] - columns[0])
-        x, y = pixel_to_point(self.workspace, rows, cols).T
-        tip = self.motions.fingers.gripper.finger_thickness / 2
-        reach = length + tip + depth
-        inside = stroke_inside(
-            self.workspace, x, y, np.full(len(x), angle), 1.0, self.motions.strokes.push_room
-        )
-        return reach <= inside
-
     def _reference(self, surface: Tensor) -> Tensor:
         """Height of the fingertips when they touch the object, about [m]."""
         s, gripper = self.motions.strokes, self.motions.fingers.gripper
@@ -332,16 +307,6 @@ class WindowNetwork(PixelNetwork):
     def _stands_on(self, base: Tensor) -> Tensor:
         """(B, 1) what a push's fingers are above; nothing where heights are not to be seen."""
         return base[:, None] / UNIT * (self.inputs != "rgb")
-
-    def _room(self, rows: np.ndarray, cols: np.ndarray, angle: np.ndarray) -> np.ndarray:
-        """(N, 3): share of the stroke that fits; room around its end, and beyond it, in 0..1."""
-        x, y = pixel_to_point(self.workspace, rows, cols).T
-        length = self.motions.push_lengths(self.workspace, x, y, angle)
-        end = np.stack([x + length * np.cos(angle), y + length * np.sin(angle)], 1)
-        edge = np.minimum(end - self.workspace.low, self.workspace.high - end).min(1)
-        beyond = stroke_inside(self.workspace, x, y, angle, length.max() + 0.1) - length
-        share = length / self.motions.strokes.push_length
-        return np.stack([share, np.clip(edge / 0.1, 0, 1), np.clip(beyond / 0.1, 0, 1)], 1)
 
     def _footprints(self) -> Tensor:
         """(2 W, K) bool: points of the height window under each finger at each opening."""
