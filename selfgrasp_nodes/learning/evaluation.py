@@ -231,12 +231,15 @@ def _digest(config: EvaluationConfig) -> str:
     from selfgrasp_nodes.labeling.options import load_options as label_options
     from selfgrasp_nodes.motion.options import load_options as motion_options
     from selfgrasp_nodes.robots import config_digest, load_robot
+    from selfgrasp_nodes.simulation.model import PHYSICS_VERSION, PhysicsOptions
 
     robot = load_robot(config.robot)
     identity = policy_identity(config.policy, robot, config.parameters)
     free = replace(config, runs=1, seed=0, workers=1, scenes=None, parameters=identity)
     scenes = config.scenes.read_bytes() if config.scenes is not None else b""
-    return config_digest(robot, motion_options(None, robot.name), label_options(), free, scenes)
+    physics = PhysicsOptions(), PHYSICS_VERSION
+    motion = motion_options(None, robot.name)
+    return config_digest(robot, motion, label_options(), free, scenes, *physics)
 
 
 def _by_scene(config: EvaluationConfig, results: Sequence[RunResult]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from selfgrasp_nodes.learning.patch_config import checked
 from selfgrasp_nodes.policies.pixelq.actions import Strokes
 from selfgrasp_nodes.policies.pixelq.targets import TargetRule
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.types import Primitive
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -249,7 +250,7 @@ class PixelqTraining(Spec):
     def identity(self) -> dict[str, Any]:
         """What a training depends on: all but its length, and how it is run."""
         free = {"tries", "workers", "threads", "save", "chunk"}
-        return self.model_dump(mode="json", exclude=free)
+        return self.model_dump(mode="json", exclude=free) | {"physics": PHYSICS_VERSION}
 
 
 def load_pixelq_training(path: Path, **overrides: Any) -> PixelqTraining:

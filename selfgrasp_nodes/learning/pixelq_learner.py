@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from selfgrasp_nodes.errors import SelfGraspError
 from selfgrasp_nodes.learning.pixelq_config import PixelqTraining
 from selfgrasp_nodes.learning.pixelq_store import PixelTry, decode_state
 from selfgrasp_nodes.policies.pixelq.networks import Example
@@ -111,6 +112,11 @@ class Learner:
         output = network.values([m.example for m in chosen], vary=True)
         target = torch.tensor([m.target(discount) for m in chosen], dtype=torch.float32)
         losses = loss_of(output, target, self.config.loss)
+        if not bool(torch.isfinite(losses).all()):
+            raise SelfGraspError(
+                f"the loss is no number after {self.steps} steps: begin anew with a lower rate; "
+                "the last checkpoint is whole"
+            )
         self.optimizer.zero_grad()
         mean = losses.mean()
         mean.backward()

@@ -46,8 +46,11 @@ def pretrain(learner: Learner, path: Path, steps: int) -> int:
     if not isinstance(network, WindowNetwork):
         raise InvalidConfig("pretraining from a store needs network 'window'")
     robot = load_robot(learner.config.robot)
-    kept = learner.memories
+    kept, config = learner.memories, learner.config
     learner.memories = []
+    # No try of a store is newer than the others.
+    replay = config.replay.model_copy(update={"newest": False, "opposite": False})
+    learner.config = config.model_copy(update={"replay": replay})
     with TrialStore.open(path) as store:
         for stored in store.iterate("success IS NOT NULL"):
             if stored.view != robot.camera().name or stored.gripper != robot.arms[0].gripper.name:
@@ -66,7 +69,7 @@ def pretrain(learner: Learner, path: Path, steps: int) -> int:
         learner.step()
     learner.steps = done  # these are not owed to own tries
     count = len(learner.memories)
-    learner.memories = kept
+    learner.memories, learner.config = kept, config
     return count
 
 
@@ -88,9 +91,7 @@ def crop_example(
         np.clip(np.rint(np.nan_to_num(height) / windows.CODE_STEP), 0, windows.UNKNOWN - 1),
         windows.UNKNOWN,
     ).astype(np.uint8)
-    image = {"height": coded}
-    if "color" in network.grasp.used:
-        image["color"] = color
+    image = network.grasp.image(coded, color)
     middle = height[reach - 1 : reach + 2, reach - 1 : reach + 2]
     surface = float(np.nanmedian(middle)) if np.isfinite(middle).any() else stored.surface
     opening = int(np.argmin(np.abs(np.asarray(network.widths) - stored.width)))

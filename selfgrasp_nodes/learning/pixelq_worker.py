@@ -78,14 +78,20 @@ class PixelWorld:
 
         self._take(chunk)
         found: list[PixelTry] = []
-        episode, failures = chunk.episode, 0
+        episode, failures, fruitful = chunk.episode, 0, True
         while len(found) < chunk.tries:
             if self._under_way is None:
+                failures = 0 if fruitful else failures + 1
+                if failures >= SCENES:
+                    raise SelfGraspError(
+                        f"nothing was tried in {SCENES} scenes in a row: the network proposes "
+                        "nothing that can be planned; train anew with another seed or rate"
+                    )
+                fruitful = False
                 try:
                     self._begin(episode, chunk.done + len(found))
                 except InvalidScene:
-                    failures += 1
-                    if failures >= SCENES:
+                    if failures + 1 >= SCENES:
                         raise
                     continue
                 finally:
@@ -100,6 +106,7 @@ class PixelWorld:
                 continue
             tried = self._tried(trial)
             if tried is not None:
+                fruitful = True
                 found.append(tried)
         return found
 

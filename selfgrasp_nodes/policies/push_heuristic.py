@@ -183,8 +183,11 @@ def stroke_inside(
         (x, np.cos(angle), low[0], high[0]),
         (y, np.sin(angle), low[1], high[1]),
     ):
-        room = np.where(step > 0, hi - start, start - lo)
-        result = np.minimum(result, room / np.maximum(np.abs(step), 1e-9))
+        room = np.where(step > 0, hi - start, start - lo) / np.maximum(np.abs(step), 1e-9)
+        # Along an axis the cosine of the other one is some 1e-17 of either sign.
+        across = np.abs(step) < 1e-6
+        room = np.where(across, np.where((start >= lo) & (start <= hi), np.inf, 0.0), room)
+        result = np.minimum(result, room)
     return np.maximum(result, 0)
 
 

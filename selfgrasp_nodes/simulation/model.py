@@ -31,6 +31,11 @@ GRIPPER_STIFFNESS = 50.0
 """Position gain of a gripper's servo [1/rad or 1/m] relative to its largest effort."""
 
 
+PHYSICS_VERSION = 2
+"""Raised when the same world and commands no longer give the same motion; what keeps results
+compares it. 2: steps that the solver fails in are made again, Euler's integrator."""
+
+
 @dataclass(frozen=True)
 class PhysicsOptions:
     """Numerics of the world; the defaults come from the sweep in ``docs/physics.md``.

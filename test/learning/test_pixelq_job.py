@@ -198,3 +198,13 @@ def test_the_command_says_what_it_takes(tmp_path) -> None:
         from selfgrasp_nodes.learning.pixelq_config import load_pixelq_training
 
         load_pixelq_training(bad)
+
+
+def test_a_network_that_proposes_nothing_ends_the_training_with_a_reason(robot) -> None:  # noqa: F811
+    from safetensors.torch import save
+
+    world = PixelWorld(PixelqTraining.model_validate(CONFIG.model_dump()))
+    world._policy.params = world._policy.params.model_copy(update={"min_value": 5.0})
+    weights = save({k: v.clone() for k, v in world._values.network.state_dict().items()})
+    with pytest.raises(SelfGraspError, match=r"nothing was tried in 20 scenes.*seed or rate"):
+        world.run(Chunk(0, 3, 0, 0, weights))

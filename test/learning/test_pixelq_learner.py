@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from pixelq_tries import CONFIG, a_state, a_try, robot  # noqa: E402, F401
 
-from selfgrasp_nodes.errors import InvalidConfig, StorageError  # noqa: E402
+from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, StorageError  # noqa: E402
 from selfgrasp_nodes.learning.pixelq_config import (  # noqa: E402
     PixelqTraining,
     Replay,
@@ -139,6 +139,16 @@ def test_a_state_survives_being_stored() -> None:
     np.testing.assert_array_equal(back.known, state.known)
     step = np.abs(back.color.astype(int) - state.color)
     assert step.mean() < 2 and np.median(step) <= 2
+
+
+def test_a_loss_that_is_no_number_is_said(robot) -> None:  # noqa: F811
+    learner = Learner(CONFIG, robot)
+    for i in range(4):
+        learner.add(a_try(i))
+    with torch.no_grad():
+        next(iter(learner.online.network.parameters())).fill_(np.nan)
+    with pytest.raises(SelfGraspError, match="lower rate"):
+        learner.step()
 
 
 def test_replay_draws_what_it_says(robot) -> None:  # noqa: F811

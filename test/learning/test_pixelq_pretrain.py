@@ -17,7 +17,7 @@ from selfgrasp_nodes.perception.heightmap import build_heightmap  # noqa: E402
 from selfgrasp_nodes.perception.patches import candidate_crop  # noqa: E402
 from selfgrasp_nodes.policies.pixelq.actions import Pixel  # noqa: E402
 from selfgrasp_nodes.policies.pixelq.state import make_state  # noqa: E402
-from selfgrasp_nodes.policies.pixelq.windows import CODE_STEP, UNKNOWN, crop  # noqa: E402
+from selfgrasp_nodes.policies.pixelq.windows import crop  # noqa: E402
 from selfgrasp_nodes.robots.patch import PatchGeometry  # noqa: E402
 from selfgrasp_nodes.simulation.scenes import random_scene  # noqa: E402
 from selfgrasp_nodes.simulation.world import World  # noqa: E402
@@ -74,10 +74,20 @@ def test_a_crop_laid_out_anew_is_the_heightmap(robot, seen, learner) -> None:  #
         # Apart from cells on edges, which a millimetre decides.
         assert np.median(off) < 0.002 and (off < 0.006).mean() > 0.9
         example = crop_example(tried, learner.online.network, robot, side)
-        coded = example.image["height"]
-        middle = coded.shape[0] // 2
-        assert coded[middle, middle] != UNKNOWN
-        assert coded[middle, middle] * CODE_STEP == pytest.approx(
+        # It is what the network makes of a try of its own, apart from cells on edges.
+        own = learner.online.network.example(
+            state, Primitive.GRASP, tried.angle, pixel.row, pixel.col, example.opening
+        )
+        assert example.image.keys() == own.image.keys()
+        for name, plane in own.image.items():
+            assert example.image[name].dtype == plane.dtype
+            assert example.image[name].shape == plane.shape
+        both = (own.image["unknown"] < 0.1) & (example.image["unknown"] < 0.1)
+        off = np.abs(own.image["height"].astype(float) - example.image["height"])[both]
+        assert both.mean() > 0.4 and np.median(off) < 0.002
+        middle = example.image["height"].shape[0] // 2
+        assert example.image["unknown"][middle, middle] < 1
+        assert float(example.image["height"][middle, middle]) == pytest.approx(
             float(state.height[pixel.row, pixel.col]), abs=0.008
         )
 

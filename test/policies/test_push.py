@@ -83,3 +83,21 @@ def test_combined_pushes_where_nothing_can_be_grasped(robot):
     free = observe(robot, [box(0, 0, (0.05, 0.05, 0.05))])
     assert policy.propose(free)[0].primitive is Primitive.GRASP
     assert policy.propose(free, primitives=(Primitive.PUSH,))[0].primitive is Primitive.PUSH
+
+
+def test_strokes_along_an_axis_are_cut_alike_at_all_four_borders(robot) -> None:
+    workspace = robot.workspace.workspace
+    middle = (workspace.low + workspace.high) / 2
+    for k in range(4):
+        angle = k * np.pi / 2
+        ahead = np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-ahead[1], ahead[0]])
+        half = (workspace.high - workspace.low)[0] / 2
+        # Near either border that it runs along: no stroke inside the margin, a whole one beyond.
+        for side in (1, -1):
+            for inset, wanted in ((0.02, 0.0), (0.10, 0.1)):
+                x, y = middle + across * side * (half - inset)
+                found = stroke_inside(
+                    workspace, np.array([x]), np.array([y]), np.array([angle]), 0.1, border=0.09
+                )
+                assert found == pytest.approx(wanted, abs=1e-9), (k, side, inset)

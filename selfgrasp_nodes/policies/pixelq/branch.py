@@ -77,6 +77,19 @@ class Branch(nn.Module):
         """(K, 2) of a window [m]."""
         return getattr(self, f"points_{name}")
 
+    def image(self, coded: np.ndarray, color: np.ndarray) -> dict[str, np.ndarray]:
+        """What is kept of a tried action's surroundings, each (S, S, ...) float16.
+
+        Smoothed once, not at every step that learns from it; halves are finer than the codes.
+
+        Args:
+            coded: (S, S) uint8 heights as ``windows.codes`` has them.
+            color: (S, S, 3) uint8.
+        """
+        planes = dict(zip(("height", "unknown"), windows.planes(coded), strict=True))
+        planes["color"] = windows.colors(color)
+        return {name: planes[name].astype(np.float16) for name in self.used}
+
     def whole_weights(self) -> Tensor:
         """(parts x filters, points of all windows): each weight, repeated where it is mirrored."""
         weights: list[Tensor] = []

@@ -38,12 +38,12 @@ class PixelqParams(Spec):
         threads: Of torch in this process; 0 leaves them as they are.
         push_weight: A push comes before a grasp if its value times this is larger;
             the card's where 0.
-        min_value: Actions worth less are not proposed.
+        min_value: Actions worth less are not proposed; all are where None.
         select: ``best``, or ``sample``: in proportion to the exponential of value
             over temperature, for exploration.
         temperature: See ``select``.
         smooth: Whether actions are ranked by the mean of their value with those of the
-            actions beside them.
+            actions beside them; as in the checkpoint's training where None.
         epsilon: Chance of acting with a primitive drawn at random (section IV).
         learn: Whether it goes on learning from its own tries while it runs, as in
             section IV; the weights live in this process alone.
@@ -54,10 +54,10 @@ class PixelqParams(Spec):
     digest: str = ""
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     push_weight: Annotated[float, Field(ge=0, le=10)] = 0.0
-    min_value: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_value: Annotated[float, Field(ge=-10, le=10)] | None = None
     select: Literal["best", "sample"] = "best"
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.05
-    smooth: bool = True
+    smooth: bool | None = None
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.0
     learn: bool = False
     learn_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
@@ -75,7 +75,7 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         """See :class:`PolicyBase`; a checkpoint that is named is read at once."""
         super().__init__(robot, params, arm)
         self._values: Values | None = None
-        self._digest, self._push_weight = "", 1.0
+        self._digest, self._push_weight, self._smooth = "", 1.0, True
         self._learner: OnlineLearner | None = None
         if params.checkpoint:
             self.load_checkpoint(params.checkpoint, params.digest)
@@ -102,7 +102,8 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
 
             torch.set_num_threads(self.params.threads)
         trained = card.training.get("configuration", {})
-        self.use(values, card.sha256, float(trained.get("push_weight", 1.0)))
+        smooth = bool(trained.get("explore", {}).get("smooth", True))
+        self.use(values, card.sha256, float(trained.get("push_weight", 1.0)), smooth)
         allowed = trained.get("primitives") or [p.name.lower() for p in ALL_PRIMITIVES]
         self.primitives = tuple(p for p in ALL_PRIMITIVES if p.name.lower() in allowed)
         self._learner = None
@@ -112,9 +113,12 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
             self._learner = OnlineLearner(values, card, self.primitives, self.params.learn_rate)
         return card.as_yaml()
 
-    def use(self, values: Values, digest: str = "", push_weight: float = 1.0) -> None:
+    def use(
+        self, values: Values, digest: str = "", push_weight: float = 1.0, smooth: bool = True
+    ) -> None:
         """Act by these values, e.g. of a network that is being trained."""
-        self._values, self._digest, self._push_weight = values, digest, push_weight
+        self._values, self._digest = values, digest
+        self._push_weight, self._smooth = push_weight, smooth
 
     def check(self) -> None:
         """See :meth:`PolicyBase.check`: there must be a checkpoint, and torch to read it.
@@ -179,6 +183,7 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         workspace = heightmap.workspace
         found = []
         for scored in ranked:
+            chances = values.calibrated(scored).value
             for i in range(len(scored)):
                 kind = Primitive(int(scored.primitive[i]))
                 where = int(scored.rotation[i]), int(scored.row[i]), int(scored.col[i])
@@ -189,18 +194,22 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
                 )
                 chance = np.nan
                 if values.output == "probability" and kind is Primitive.GRASP:
-                    chance = value
+                    chance = float(chances[i])
                 found.append(
                     replace(made, probability=float(chance), checkpoint_digest=self._digest)
                 )
         return self.finish(found[:max_candidates], observation)
 
     def judge(self, values: Values, state: State, primitives: tuple[Primitive, ...]) -> Scored:
-        """Actions with the values by which they are ranked: smoothed, calibrated."""
+        """Actions with the values by which they are ranked.
+
+        Not calibrated: what a push is worth was learnt from grasps' raw values.
+        """
         every = values.evaluate(state, primitives)
-        if self.params.smooth and len(every):
+        smooth = self._smooth if self.params.smooth is None else self.params.smooth
+        if smooth and len(every):
             every = replace(every, value=every.smoothed())
-        return values.calibrated(every)
+        return every
 
     def _ranked(
         self,
@@ -222,7 +231,8 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         }
         for primitive in primitives:
             mine = every.take(np.flatnonzero(every.primitive == primitive))
-            mine = mine.take(np.flatnonzero(mine.value >= self.params.min_value))
+            if self.params.min_value is not None:
+                mine = mine.take(np.flatnonzero(mine.value >= self.params.min_value))
             if not len(mine):
                 continue
             best, worth = self._best(mine, primitive, count, avoid, rng)

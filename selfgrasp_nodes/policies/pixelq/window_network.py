@@ -125,15 +125,8 @@ class WindowNetwork(PixelNetwork):
         """See :meth:`PixelNetwork.example`."""
         branch = self._branch(primitive)
         reach = branch.reach + MARGIN
-        # Smoothed once, not at every step that learns from it; halves are finer than the codes.
-        image = {}
-        if "height" in branch.used:
-            coded = windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)
-            image = dict(zip(("height", "unknown"), windows.planes(coded), strict=True))
-        if "color" in branch.used:
-            color = windows.crop(state.color, row, col, reach, 0)
-            image["color"] = windows.colors(color)
-        image = {name: plane.astype(np.float16) for name, plane in image.items()}
+        coded = windows.crop(windows.codes(state), row, col, reach, windows.UNKNOWN)
+        image = branch.image(coded, windows.crop(state.color, row, col, reach, 0))
         surface = state.height if primitive is Primitive.GRASP else state.base
         numbers = {"surface": float(surface[row, col])}
         if primitive is Primitive.PUSH:

@@ -229,3 +229,24 @@ def test_learning_while_running_is_off_by_default_and_forgotten(robot, seen, che
     assert worth() == now
     learning.begin()
     assert worth() == before
+
+
+def test_values_below_nothing_are_ranked_too(robot, seen, checkpoint) -> None:
+    """As a network has them that learns values, not chances."""
+    policy = make_policy("pixelq", robot, checkpoint=checkpoint)
+    raw = policy.values.evaluate
+
+    def lowered(*args, **kwargs):
+        found = raw(*args, **kwargs)
+        return replace(found, value=found.value - 2.0)
+
+    usual = policy.propose(seen, 1, 6)
+    object.__setattr__(policy.values, "evaluate", lowered)
+    low = policy.propose(seen, 1, 6)
+    assert len(low) == 6 and {c.primitive for c in low} == set(Primitive)
+    assert all(c.score < 0 for c in low)
+    for primitive in Primitive:
+        first = [next(c for c in found if c.primitive is primitive) for found in (usual, low)]
+        assert first[0].pixel == first[1].pixel
+    picky = make_policy("pixelq", robot, checkpoint=checkpoint, min_value=2.0)
+    assert picky.propose(seen, 1, 6) == []
