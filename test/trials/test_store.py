@@ -185,10 +185,11 @@ def test_info_counts(tmp_path, rendered) -> None:
 
 
 def _write_for_ever(path, sizes, pictures) -> None:
-    with TrialStore.create(path, sizes) as store:
+    # A mark for each: a number that is written anew would be empty for a moment.
+    with TrialStore.create(path, sizes) as store, (path.parent / "marks").open("ab", 0) as marks:
         for episode in range(100_000):
             store.append([stored(episode, 0, *pictures[episode % 4])])
-            (path.parent / "count").write_text(str(episode + 1))
+            marks.write(b"x")
 
 
 def test_kill_loses_nothing_that_was_appended(tmp_path, rendered) -> None:
@@ -198,14 +199,14 @@ def test_kill_loses_nothing_that_was_appended(tmp_path, rendered) -> None:
         target=_write_for_ever, args=(path, sizes, pictures)
     )
     writer.start()
-    deadline = time.monotonic() + 60
+    deadline, marks = time.monotonic() + 60, tmp_path / "marks"
     while time.monotonic() < deadline:
-        if (tmp_path / "count").exists() and (tmp_path / "count").read_text() > "3":
+        if marks.exists() and marks.stat().st_size > 3:
             break
         time.sleep(0.01)
     os.kill(writer.pid, signal.SIGKILL)
     writer.join()
-    appended = int((tmp_path / "count").read_text() or 0)
+    appended = marks.stat().st_size
     with TrialStore.open(path, write=True) as store:
         store.check()
         assert appended <= len(store) <= appended + 1 and appended >= 1
