@@ -46,8 +46,8 @@ class EvaluationConfig:
         actions_per_object: Likewise, for each object on the table at the start.
         max_no_change: Tries in a row without change that end a run.
         workers: Processes.
-        perturb_mm: Standard shift of a scene file's poses [mm].
-        perturb_degrees: Their standard turn [degrees].
+        perturb_mm: Largest shift of a scene file's poses, along x and along y [mm].
+        perturb_degrees: Their largest turn [degrees].
         parameters: Of the policy; they win over its file's.
         primitives: ``grasp``, ``push``; all that the policy knows where empty.
     """

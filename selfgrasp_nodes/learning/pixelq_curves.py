@@ -124,7 +124,7 @@ def plot(columns: dict[str, np.ndarray], file: Path, title: str = "") -> None:
     axis.plot(tries, 100 * pushed, ":", label=f"push, then grasp success, last {WINDOW}")
     axis.axhline(80, color="0.8", linewidth=1)
     axis.set(xlabel="tries", ylabel="[%]", ylim=(0, 100), title=title)
-    axis.legend(loc="upper left", fontsize="small")
+    axis.legend(loc="lower right", fontsize="small")
     figure.tight_layout()
     figure.savefig(file, dpi=120)
     plt.close(figure)
