@@ -110,8 +110,8 @@ def near_change(before: State, after: State) -> np.ndarray:
 def has_lost(before: State, after: State) -> bool:
     """Whether something went over the border: it changed there, and less stands in the picture.
 
-    What topples or hides behind another thing takes volume from the picture, too; but
-    not at the border.
+    A guess from pictures: what topples or hides behind another thing takes volume from
+    them, too, and is told apart only where it is not at the border.
     """
     edge = np.ones(before.height.shape, bool)
     edge[REACH:-REACH, REACH:-REACH] = False
