@@ -28,6 +28,7 @@ from selfgrasp_nodes.learning.patch_train import Step
 from selfgrasp_nodes.policies.checkpoints import Card, read_card
 from selfgrasp_nodes.policies.patch.judge import POLICY
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.trials.files import RunLock
 from selfgrasp_nodes.trials.store import TrialStore
 
 
@@ -128,6 +129,11 @@ def run_curriculum(curriculum: Curriculum, out: Path, reporter: Reporter) -> lis
         SelfGraspError: Of whatever step fails; what was done before stays.
     """
     out.mkdir(parents=True, exist_ok=True)
+    with RunLock(out, "trained in"):
+        return _run(curriculum, out, reporter)
+
+
+def _run(curriculum: Curriculum, out: Path, reporter: Reporter) -> list[Card]:
     config = curriculum.settings()
     steps = _Steps(curriculum, reporter)
     if curriculum.test is not None:

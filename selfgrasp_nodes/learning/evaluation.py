@@ -7,9 +7,9 @@ give the same scenes whatever the number of workers.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.learning.metrics import FAILED, RunResult, summarise
 from selfgrasp_nodes.learning.policy_identity import policy_identity
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
-from selfgrasp_nodes.policies.registry import ORACLE, policy_names
+from selfgrasp_nodes.policies.registry import ORACLE, policy_names, takes
 from selfgrasp_nodes.types import Primitive
 
 if TYPE_CHECKING:  # the fast loop brings the simulator; workers import it themselves
@@ -265,16 +265,19 @@ def _initialise(config: EvaluationConfig) -> None:
 
     cv2.setNumThreads(1)
     _config = config
+    if takes(config.policy, "checkpoint"):
+        # With more threads than free cores a learnt policy's threads wait for each other, and a
+        # decision takes ten times as long. A policy that is given ``threads`` sets its own.
+        with suppress(ImportError):
+            import torch
+
+            torch.set_num_threads(1)
     _loop = FastLoop(
         load_robot(config.robot),
         config.policy,
         friction_scale=config.friction_scale,
         **config.parameters,
     )
-    # A learnt policy has brought torch: with more threads than free cores its threads wait
-    # for each other, and a decision takes ten times as long.
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
 
 
 def run_job(job: Job) -> RunResult:

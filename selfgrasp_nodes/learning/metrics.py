@@ -97,23 +97,33 @@ class RunResult:
 
 def proportion(successes: int, count: int) -> Estimate:
     """Share with its Wilson score interval."""
-    if count == 0:
+    return wilson(successes / count if count else float("nan"), count)
+
+
+def wilson(value: float, count: int) -> Estimate:
+    """Wilson's score interval about a mean of ``count`` values in 0..1.
+
+    Values in 0..1 with mean p vary by p (1 - p) at most, as shares do, so that for what is no
+    share the interval is too wide rather than too narrow.
+    """
+    if count == 0 or np.isnan(value):
         return Estimate(float("nan"), float("nan"), float("nan"))
-    interval = stats.binomtest(successes, count).proportion_ci(0.95, method="wilson")
-    return Estimate(successes / count, float(interval.low), float(interval.high))
+    z2 = float(stats.norm.ppf(0.975)) ** 2
+    middle = (value + z2 / (2 * count)) / (1 + z2 / count)
+    half = np.sqrt(z2 * (value * (1 - value) / count + z2 / (4 * count**2))) / (1 + z2 / count)
+    return Estimate(value, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
 def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:
     """Mean with its bootstrap interval (percentiles over runs, fixed seed).
 
-    Where all values are 0, or all are 1, resampling shows no spread; a mean of values in 0..1
-    varies at most as a share of as many does, whose Wilson interval is taken then.
+    Where all values are equal resampling shows no spread: :func:`wilson` is taken then.
     """
     array = np.asarray([v for v in values if not np.isnan(v)], float)
     if len(array) == 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
-    if (array == array[0]).all() and array[0] in (0.0, 1.0):
-        return proportion(int(array.sum()), len(array))
+    if (array == array[0]).all():
+        return wilson(float(array[0]), len(array))
     rng = np.random.default_rng(0)
     draws = array[rng.integers(0, len(array), (resamples, len(array)))].mean(axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])

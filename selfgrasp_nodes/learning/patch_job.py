@@ -23,6 +23,7 @@ from selfgrasp_nodes.policies.checkpoints import (
 )
 from selfgrasp_nodes.policies.patch.judge import POLICY, build_members, input_card
 from selfgrasp_nodes.robots import load_robot
+from selfgrasp_nodes.trials.files import RunLock, guarded
 from selfgrasp_nodes.trials.store import TrialStore
 
 
@@ -66,6 +67,17 @@ def run_job(
         StorageError: If a file is damaged, or ``out`` holds another training.
         InvalidConfig: If the tries are of several grippers, or ``start`` does not fit.
     """
+    with guarded("cannot make", job.out):
+        job.out.mkdir(parents=True, exist_ok=True)
+    with RunLock(job.out, "trained in"):
+        return _run(job, on_step, on_decode)
+
+
+def _run(
+    job: PatchJob,
+    on_step: Callable[[Step], None] | None,
+    on_decode: Callable[[int, int], None] | None,
+) -> Card:
     tries = load_tries(
         job.store,
         job.cache or job.out / "cache",

@@ -30,6 +30,7 @@ from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.checkpoints import Card, GripperCard, save_checkpoint, versions
 from selfgrasp_nodes.policies.pixelq.values import POLICY, input_card
 from selfgrasp_nodes.robots import config_digest, load_robot
+from selfgrasp_nodes.trials.files import RunLock, guarded
 from selfgrasp_nodes.types import Primitive
 
 COLUMNS = ("episode", "index", "primitive", "success", "changed", "held", "value")
@@ -86,14 +87,17 @@ def run_pixelq(
 
     Raises:
         StorageError: If a file is damaged or cannot be written, or ``out`` holds
-            another training.
+            another training, one that is under way, or one whose tries are gone.
         WorkerDied: If the worlds die again and again.
         InvalidConfig: If the robot's workspace does not fit, or a file is wrong.
     """
     torch.set_num_threads(config.threads)
-    job = _Job(config, out)
-    with job.store:
-        return job.run(on_progress or (lambda standing: None))
+    with guarded("cannot make", out):
+        out.mkdir(parents=True, exist_ok=True)
+    with RunLock(out, "trained in"):
+        job = _Job(config, out)
+        with job.store:
+            return job.run(on_progress or (lambda standing: None))
 
 
 class _Job:

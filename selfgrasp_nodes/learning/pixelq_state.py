@@ -58,7 +58,8 @@ def load_learner(learner: Learner, path: Path, identity: dict[str, Any]) -> bool
         Whether there was one.
 
     Raises:
-        StorageError: If it is damaged, or of another training.
+        StorageError: If it is damaged, of another training, or tries that it learnt from
+            are gone.
     """
     if not path.is_file():
         return False
@@ -72,6 +73,12 @@ def load_learner(learner: Learner, path: Path, identity: dict[str, Any]) -> bool
             "are stored will be learnt from anew"
         ) from error
     check_identity(note["identity"], identity, path.parent)
+    known, there = len(note["surprise"]), len(learner.memories)
+    if known > there:
+        raise StorageError(
+            f"the training's state {path} has learnt from {known} tries and {path.parent} holds "
+            f"{there}: put tries.sqlite back, or delete the folder to begin again"
+        )
     for prefix, values in _networks(learner).items():
         begin = f"{prefix}/"
         values.network.load_state_dict(

@@ -134,7 +134,8 @@ class PixelStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path)
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=NORMAL")
+            # Also when the power fails: the learner's state must not know of tries that are gone.
+            self._base.execute("PRAGMA synchronous=FULL")
             self._base.executescript(_SCHEMA)
             kept = self._base.execute("SELECT value FROM about WHERE key='identity'").fetchone()
             if kept is None:

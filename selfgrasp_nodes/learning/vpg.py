@@ -209,7 +209,7 @@ def _evaluation(
         return Evaluation(config, report)
     except FileNotFoundError:
         return Evaluation(config)
-    except (OSError, ValueError, KeyError, TypeError, InvalidConfig) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidConfig) as error:
         found = Evaluation(config)  # raises anew what is not the file's fault
         if strict:
             raise InvalidConfig(

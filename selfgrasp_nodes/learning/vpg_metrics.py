@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfgrasp_nodes.learning.metrics import Estimate, RunResult, proportion
+from selfgrasp_nodes.learning.metrics import Estimate, RunResult, wilson
 
 NAN = float("nan")
 COMPLETION = "completion"
@@ -73,9 +73,13 @@ def cells(seeds: Sequence[Sequence[RunResult]], measure: str, completed: bool = 
 
 
 def estimate(measured: Cells) -> Estimate:
-    """The mean with its 95 % interval over scenes and training seeds."""
-    if np.isnan(measured.values).all():
-        return Estimate(NAN, NAN, NAN)
+    """The mean with its 95 % interval over scenes and training seeds.
+
+    A bootstrap of one scene, or of scenes that all agree, has no width: the interval is Wilson's
+    over the scenes then.
+    """
+    if not _varies(measured.values):
+        return _wilson(measured.values)
     (draws,) = _draws([measured.values])
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return Estimate(measured.value, float(low), float(high))
@@ -84,27 +88,30 @@ def estimate(measured: Cells) -> Estimate:
 def completion(seeds: Sequence[Sequence[RunResult]]) -> Estimate:
     """Share of runs that cleared everything.
 
-    Where every scene is its own run, as random ones are, the interval is Wilson's. So it
-    is, over the scenes, where all scenes agree: a bootstrap of equal numbers has no width.
+    Where every scene is its own run, as random ones are, the interval is Wilson's.
     """
     measured = cells(seeds, COMPLETION)
-    values = measured.values[~np.isnan(measured.values)]
-    count = len(measured.scenes)
-    alone = len(seeds) == 1 and len(seeds[0]) == count
-    if count and (alone or np.ptp(values) == 0) and set(values) <= {0.0, 1.0}:
-        return proportion(round(count * float(values.mean())), count)
+    if len(seeds) == 1 and len(seeds[0]) == len(measured.scenes):
+        return _wilson(measured.values)
     return estimate(measured)
 
 
 def difference(one: Cells, other: Cells) -> Estimate:
     """Mean of ``one`` less that of ``other`` on the scenes that both have, scene by scene.
 
-    Both are drawn on the same scenes in each resample, each with its own training seeds.
+    Both are drawn on the same scenes in each resample, each with its own training seeds. Where
+    neither varies the interval is Newcombe's (1998, method 10, of two shares as if independent).
     """
     common = [scene for scene in one.scenes if scene in set(other.scenes)]
     a, b = (c.values[:, [c.scenes.index(s) for s in common]] for c in (one, other))
     if np.isnan(a).all() or np.isnan(b).all():
         return Estimate(NAN, NAN, NAN)
+    if not _varies(a) and not _varies(b):
+        x, y = _wilson(a), _wilson(b)
+        less = float(np.hypot(x.value - x.low, y.high - y.value))
+        more = float(np.hypot(x.high - x.value, y.value - y.low))
+        value = x.value - y.value
+        return Estimate(value, max(value - less, -1.0), min(value + more, 1.0))
     first, second = _draws([a, b])
     low, high = np.nanpercentile(first - second, [2.5, 97.5])
     return Estimate(_mean(a) - _mean(b), float(low), float(high))
@@ -145,6 +152,17 @@ def _draws(tables: Sequence[np.ndarray]) -> list[np.ndarray]:
             count += np.count_nonzero(~np.isnan(values), axis=1)
         found.append(np.divide(total, count, out=np.full(RESAMPLES, NAN), where=count > 0))
     return found
+
+
+def _varies(values: np.ndarray) -> bool:
+    """Whether a table of cells has several scenes with values, that differ."""
+    there = ~np.isnan(values)
+    return int(there.any(axis=0).sum()) > 1 and float(np.ptp(values[there])) > 0
+
+
+def _wilson(values: np.ndarray) -> Estimate:
+    """Of the mean of a table, over as many scenes as have a value."""
+    return wilson(_mean(values), int((~np.isnan(values)).any(axis=0).sum()))
 
 
 def _mean(values: np.ndarray) -> float:

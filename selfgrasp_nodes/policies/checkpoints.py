@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,7 @@ class GripperCard(Spec):
                 ("strokes", self.strokes, other.strokes),
                 ("finger_thickness", (self.finger_thickness,), (other.finger_thickness,)),
                 ("finger_width", (self.finger_width,), (other.finger_width,)),
+                ("pad_length", (self.pad_length,), (other.pad_length,)),
             )
             if max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) > STROKE_TOLERANCE
         ]
@@ -141,9 +143,11 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, card: Card, weights: dict[str, torch.Tensor]) -> Card:
-    """Write ``path`` with suffixes ``.safetensors`` and ``.yaml``, each in one step.
+    """Write ``path`` with suffixes ``.safetensors`` and ``.yaml``.
 
-    The weights come first: a card never names weights that are not there.
+    Both are written beside the old ones first, so that a full disk leaves those whole; then they
+    take their places, one right after the other. Killed between the two, the weights no longer
+    fit the card, which loading says; the training that wrote them writes both again.
 
     Returns:
         The card with the weights' digest.
@@ -157,8 +161,12 @@ def save_checkpoint(path: Path, card: Card, weights: dict[str, torch.Tensor]) ->
     card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path.with_suffix(".safetensors"), data)
-        write_whole(path.with_suffix(".yaml"), card.as_yaml().encode())
+        write_together(
+            {
+                path.with_suffix(".safetensors"): data,
+                path.with_suffix(".yaml"): card.as_yaml().encode(),
+            }
+        )
     except OSError as error:
         raise StorageError(f"the checkpoint {path} cannot be written: {error}") from error
     return card
@@ -246,17 +254,25 @@ def refuse_pickle(data: bytes, path: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files so that none is replaced before all are on the disk, whole."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in files}
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        for path, data in files.items():
+            with parts[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            part.replace(path)
     except OSError:
         # What was there before stays; half a file would only fill the disk further.
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
         raise
 
 

@@ -74,23 +74,34 @@ def guarded(action: str, path: Path) -> Iterator[None]:
 
 
 class RunLock:
-    """One writer a run: an advisory lock that the system drops when the process dies."""
+    """One writer a folder: an advisory lock that the system drops when the process dies."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, use: str = "recorded into") -> None:
         """Take the lock.
 
+        Args:
+            folder: That one process may write to.
+            use: What is done to it, for the error.
+
         Raises:
-            StorageError: If another process records into the folder.
+            StorageError: If another process holds it, or it cannot be written.
         """
-        self._handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        with guarded("cannot lock", folder):
+            self._handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._handle)
             raise StorageError(
-                f"{folder} is being recorded into by another process; stop that one, or "
-                "choose another run folder"
+                f"{folder} is being {use} by another process; stop that one, or "
+                "choose another folder"
             ) from error
+
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Give the lock back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from selfgrasp_nodes.learning.pixelq_worker import Chunk, PixelWorld  # noqa: E4
 from selfgrasp_nodes.policies import make_policy  # noqa: E402
 from selfgrasp_nodes.policies.checkpoints import load_checkpoint, read_card  # noqa: E402
 from selfgrasp_nodes.simulation.scene import penetrations  # noqa: E402
+from selfgrasp_nodes.trials.files import RunLock  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -71,6 +73,20 @@ def test_a_configuration_that_changed_is_refused(trained) -> None:
     other = CONFIG.model_copy(update={"rate": 0.01})
     with pytest.raises(StorageError, match=r"other rate: give another --out"):
         run_pixelq(other, trained)
+
+
+def test_a_folder_is_trained_in_by_one_process(trained) -> None:
+    with RunLock(trained, "trained in"), pytest.raises(StorageError, match="is being trained in"):
+        run_pixelq(CONFIG, trained)
+
+
+def test_tries_that_are_gone_are_missed(trained, tmp_path) -> None:
+    out = shutil.copytree(trained, tmp_path / "copy")
+    for file in out.glob("tries.sqlite*"):
+        file.unlink()
+    with pytest.raises(StorageError, match=r"learnt from \d+ tries and .* holds 0: put"):
+        run_pixelq(CONFIG, out)
+    assert load_checkpoint(out / "pixelq").card.metrics["tries"] == CONFIG.tries
 
 
 def test_killed_at_any_moment_it_loses_no_stored_try(tmp_path) -> None:

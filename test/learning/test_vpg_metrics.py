@@ -88,6 +88,21 @@ def test_where_all_scenes_agree_the_interval_is_wilsons_over_scenes() -> None:
     assert completion([repeats([0.0] * 3)]) == proportion(0, 3)
 
 
+def test_no_interval_is_without_width() -> None:
+    # All grasps held; each scene one and the same efficiency; one scene; one against none of all.
+    equal = [run(scene, 5, 8, 8, seed=n) for scene in range(4) for n in range(3)]
+    found = measures([equal, equal])
+    for name in ("grasp_success", "action_efficiency"):
+        assert found[name]["high"] - found[name]["low"] > 0.3
+        assert found["completed_runs"][name]["low"] < found[name]["value"]
+    single = measures([[run(0, 5, 8, 6), run(0, 5, 9, 6, seed=1)]])
+    assert single["grasp_success"]["high"] - single["grasp_success"]["low"] > 0.6
+    apart = differences([repeats([1.0] * 11)], [repeats([0.0] * 11)])["completion"]
+    assert apart["value"] == 1.0 and 0.5 < apart["low"] < 0.9 and apart["high"] == 1.0
+    alike = differences([repeats([1.0] * 11)], [repeats([1.0] * 11)])["completion"]
+    assert alike["value"] == 0 and alike["low"] < -0.1 and alike["high"] > 0.1
+
+
 def test_random_scenes_are_a_scene_each() -> None:
     runs = [
         RunResult(seed, "random", 30, 30 if seed < 24 else 29, 0, 40, 40, 30) for seed in range(30)

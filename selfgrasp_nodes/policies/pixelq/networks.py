@@ -204,7 +204,7 @@ class PixelNetwork(nn.Module):
         raise NotImplementedError
 
     def values(self, examples: Sequence[Example], vary: bool = False) -> Tensor:
-        """(B,) raw outputs at the tried pixels, for learning.
+        """(B,) raw outputs at the tried pixels, for learning; or (B, K) that should all be right.
 
         Args:
             examples: Tried actions.

@@ -95,7 +95,14 @@ class OnlineLearner:
 
 
 def loss_of(output: torch.Tensor, target: torch.Tensor, kind: str) -> torch.Tensor:
-    """(B,) loss at the tried pixels: Huber's of values (the paper), logistic of probabilities."""
+    """(B,) loss at the tried pixels: Huber's of values (the paper), logistic of probabilities.
+
+    Where there are (B, K) outputs, each is held against the target, and the mean of the
+    losses taken.
+    """
+    if output.ndim == 2:
+        each = loss_of(output.flatten(), target.repeat_interleave(output.shape[1]), kind)
+        return each.view_as(output).mean(1)
     if kind == "probability":
         return F.binary_cross_entropy_with_logits(output, target.clamp(0, 1), reduction="none")
     return F.smooth_l1_loss(output, target, reduction="none")

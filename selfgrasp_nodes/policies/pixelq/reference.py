@@ -155,10 +155,11 @@ class ReferenceNetwork(PixelNetwork):
         return Example(primitive, angle, opening, image, {"row": float(row), "col": float(col)})
 
     def values(self, examples: Sequence[Example], vary: bool = False) -> Tensor:
-        """See :meth:`PixelNetwork.values`.
+        """See :meth:`PixelNetwork.values`: (B, 2).
 
-        A grasp's value is the mean of its two orientations: its loss reaches
-        both, as in section III-C.
+        A grasp has two orientations that are the same to the hand; each is to have the
+        try's value, as in section III-C, since the better of them is acted on. A push's is
+        there twice.
         """
         found = []
         for e in examples:
@@ -171,8 +172,8 @@ class ReferenceNetwork(PixelNetwork):
             if e.primitive is Primitive.GRASP:
                 both.append((rotation + ROTATIONS // 2) % ROTATIONS)
             maps = torch.cat([self.maps([state], e.primitive, torch.tensor([r])) for r in both])
-            found.append(maps[:, int(e.numbers["row"]), int(e.numbers["col"])].mean())
-        return torch.stack(found) if found else torch.zeros(0)
+            found.append(maps[:, int(e.numbers["row"]), int(e.numbers["col"])].expand(2))
+        return torch.stack(found) if found else torch.zeros(0, 2)
 
 
 def _color(state: State) -> Tensor:

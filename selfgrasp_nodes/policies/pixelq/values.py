@@ -61,7 +61,7 @@ class Values:
         where = int(action.row[0]), int(action.col[0]), int(action.opening[0])
         with torch.inference_mode():
             example = self.network.example(state, kind, angle, *where)
-            raw = float(self.network.values([example])[0])
+            raw = float(self.network.values([example]).max())
         return raw if self.output == "value" else float(_sigmoid(np.asarray(raw)))
 
     def calibrated(self, scored: Scored) -> Scored:
