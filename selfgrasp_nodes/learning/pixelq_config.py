@@ -95,6 +95,7 @@ class Explore(Spec):
             takes the best, as in the paper.
         temperature_end: What it falls to over ``temperature_tries`` tries.
         temperature_tries: See there.
+        openings: Chance that only grasps of one opening, drawn at random, are looked at.
         smooth: As the policy's: actions are ranked with those beside them.
     """
 
@@ -104,6 +105,7 @@ class Explore(Spec):
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
     temperature_end: Annotated[float, Field(ge=0, le=10)] = 0.0
     temperature_tries: Annotated[int, Field(ge=1)] = 1000
+    openings: Share = 0.0
     smooth: bool = False
 
     def chance(self, tries: int) -> float:

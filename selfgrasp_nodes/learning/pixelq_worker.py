@@ -124,6 +124,7 @@ class PixelWorld:
                 "epsilon": explore.chance(chunk.done),
                 "select": "sample" if heat > 0 else "best",
                 "temperature": max(heat, 1e-6),
+                "openings": explore.openings,
                 "smooth": explore.smooth,
             }
         )

@@ -45,6 +45,7 @@ class PixelqParams(Spec):
         smooth: Whether actions are ranked by the mean of their value with those of the
             actions beside them; as in the checkpoint's training where None.
         epsilon: Chance of acting with a primitive drawn at random (section IV).
+        openings: Chance that only grasps of one opening, drawn at random, are looked at.
         learn: Whether it goes on learning from its own tries while it runs, as in
             section IV; the weights live in this process alone.
         learn_rate: Of that (the paper: 1e-5).
@@ -59,6 +60,7 @@ class PixelqParams(Spec):
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.05
     smooth: bool | None = None
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.0
+    openings: Annotated[float, Field(ge=0, le=1)] = 0.0
     learn: bool = False
     learn_rate: Annotated[float, Field(gt=0, le=1)] = 1e-5
 
@@ -224,6 +226,11 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         explore = len(primitives) > 1 and rng.random() < self.params.epsilon
         first = primitives[int(rng.integers(len(primitives)))] if explore else None
         every = self.judge(values, state, primitives)
+        if rng.random() < self.params.openings:
+            # What is never tried is never found good: the network soon takes one opening for all.
+            drawn = int(rng.integers(len(values.network.widths)))
+            grasp = every.primitive == Primitive.GRASP
+            every = every.take(np.flatnonzero(~grasp | (every.opening == drawn)))
         parts: list[tuple[float, Scored]] = []
         weights = {
             Primitive.GRASP: 1.0,
