@@ -94,6 +94,16 @@ def test_exploring_draws_primitives_and_pixels(robot, seen, checkpoint) -> None:
     assert len({hot.propose(seen, seed, 4)[0].pixel for seed in range(8)}) > 4
 
 
+def test_exploring_confines_grasps_to_one_opening(robot, seen, checkpoint) -> None:
+    policy = make_policy("pixelq", robot, checkpoint=checkpoint, openings=1.0)
+    drawn = set()
+    for seed in range(12):
+        grasps = policy.propose(seen, seed, 10, (Primitive.GRASP,))
+        (width,) = {c.width for c in grasps}
+        drawn.add(width)
+    assert drawn == set(policy.values.network.widths) and len(drawn) > 1
+
+
 def test_push_weight_decides_between_primitives(robot, seen, checkpoint) -> None:
     eager = make_policy("pixelq", robot, checkpoint=checkpoint, push_weight=10.0)
     never = make_policy("pixelq", robot, checkpoint=checkpoint, push_weight=1e-6)
