@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -57,17 +58,30 @@ class Progress:
     longest_no_success: int = 0
     avoid: list[Candidate] = field(default_factory=list)
 
-    def count(self, candidate: Candidate, outcome: Outcome, changed: bool) -> None:
-        """Take one finished try into account."""
+    def count(
+        self,
+        candidate: Candidate,
+        outcome: Outcome,
+        changed: bool,
+        touched: Callable[[Candidate], bool] = lambda _: True,
+    ) -> None:
+        """Take one finished try into account.
+
+        Args:
+            candidate: That was tried.
+            outcome: Its label.
+            changed: Whether the table changed.
+            touched: Whether it changed about a try: what failed elsewhere would fail again.
+        """
         self.actions += 1
         grasped = candidate.primitive == Primitive.GRASP and outcome.success
         self.cleared += grasped
         if changed or grasped:
             self.no_change = 0
-            self.avoid.clear()
+            self.avoid = [failed for failed in self.avoid if not touched(failed)]
         else:
             self.no_change += 1
-        if not (outcome.success or changed):
+        if not outcome.success and not (changed and touched(candidate)):
             self.avoid.append(candidate)
         self.no_success = 0 if grasped else self.no_success + 1
         self.longest_no_success = max(self.longest_no_success, self.no_success)

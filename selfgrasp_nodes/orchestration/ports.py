@@ -61,7 +61,7 @@ class Proposer(Protocol):
             observation: What to decide on.
             seed: Makes a sampling policy repeatable.
             primitives: Which primitives are wanted.
-            avoid: What was tried since the table last changed, in vain: a
+            avoid: What was tried in vain since the table last changed about it: a
                 deterministic policy would propose it again for ever.
         """
         ...

@@ -19,6 +19,7 @@ import numpy as np
 
 from selfgrasp_nodes.errors import (
     InvalidCandidate,
+    InvalidImage,
     PlanningFailed,
     SelfGraspError,
     Unavailable,
@@ -27,6 +28,7 @@ from selfgrasp_nodes.orchestration.cancelling import CancelWatcher
 from selfgrasp_nodes.orchestration.events import Event, RunIdentity, State
 from selfgrasp_nodes.orchestration.limits import Limits, Progress, StopReason
 from selfgrasp_nodes.orchestration.ports import Ports, Running
+from selfgrasp_nodes.perception.change import changed_area, changed_near
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
@@ -249,7 +251,7 @@ class TrialSequence:
             outcome = replace(outcome, changed_area=area)
         elif pushed:
             outcome = replace(outcome, reason="a push is labelled by change, and no picture came")
-        self.progress.count(candidate, outcome, changed)
+        self.progress.count(candidate, outcome, changed, _touched(decision.observation, after))
         return outcome
 
     def _label(
@@ -310,6 +312,24 @@ class TrialSequence:
         self.progress.count(candidate, outcome, changed=False)
         execution = Execution(candidate, (), None, (), failure, OutcomeCode.PLAN_FAILED)
         return self._store(decision, execution, outcome, decision.observation)
+
+
+def _touched(before: Observation, after: Observation | None) -> Callable[[Candidate], bool]:
+    """Says of a try whether the table changed about it; everywhere, where that cannot be seen."""
+    if after is None or before.heightmap is None or after.heightmap is None:
+        return lambda _: True
+    try:
+        result = changed_area(before.heightmap, after.heightmap)
+    except InvalidImage:
+        return lambda _: True
+    workspace = before.heightmap.workspace
+
+    def touched(candidate: Candidate) -> bool:
+        start = candidate.pose[:2, 3]
+        along = np.array([np.cos(candidate.angle), np.sin(candidate.angle)])
+        return changed_near(result, workspace, start, start + candidate.push_length * along)
+
+    return touched
 
 
 def _stable_int(text: str) -> int:

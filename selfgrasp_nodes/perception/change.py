@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from selfgrasp_nodes.errors import InvalidConfig, InvalidImage
-from selfgrasp_nodes.types import Heightmap
+from selfgrasp_nodes.geometry import pixel_to_point
+from selfgrasp_nodes.types import Heightmap, Workspace
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,35 @@ def changed_area(
     pixels = int(mask.sum())
     area = pixels * before.workspace.resolution**2
     return ChangeResult(area > rule.min_area, area, pixels, mask)
+
+
+def changed_near(
+    result: ChangeResult,
+    workspace: Workspace,
+    start: np.ndarray,
+    end: np.ndarray,
+    radius: float = 0.06,
+    min_area: float = 1e-4,
+) -> bool:
+    """Whether the table changed about a stroke.
+
+    Args:
+        result: Of :func:`changed_area`.
+        workspace: What its maps cover.
+        start: (2,) world x, y of the stroke's start [m].
+        end: (2,) of its end; the start for a grasp.
+        radius: What lies nearer to the stroke counts [m].
+        min_area: As much must have changed there [m^2].
+    """
+    cells = np.argwhere(result.mask)
+    if not len(cells):
+        return False
+    points = pixel_to_point(workspace, cells[:, 0], cells[:, 1])
+    along = np.asarray(end, float) - start
+    share = (points - start) @ along / max(float(along @ along), 1e-12)
+    nearest = start + np.clip(share, 0, 1)[:, None] * along
+    near = np.hypot(*(points - nearest).T) <= radius
+    return bool(near.sum() * workspace.resolution**2 >= min_area)
 
 
 def _same_cells(a: Heightmap, b: Heightmap) -> bool:

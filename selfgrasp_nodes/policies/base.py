@@ -48,7 +48,7 @@ class Policy(Protocol):
             rng_seed: Makes a sampling policy repeatable.
             max_candidates: At most so many.
             primitives: Only these.
-            avoid: Tries that failed since the scene last changed; candidates
+            avoid: Tries that failed since the scene last changed about them; candidates
                 like them are ranked lower, the more so the more often they
                 appear here. Policies keep no memory of their own.
 

@@ -26,11 +26,13 @@ from selfgrasp_nodes.orchestration.sequence import (
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
+    Heightmap,
     Observation,
     Outcome,
     OutcomeCode,
     Primitive,
     Trial,
+    Workspace,
 )
 
 GRASP = Candidate(Primitive.GRASP, geometry.grasp_pose(-0.5, 0, 0.02, 0), 0.0, width=0.08)
@@ -163,6 +165,37 @@ def test_failed_places_are_avoided_until_the_table_changes() -> None:
     script = Scripted(objects=2, outcomes=[miss, miss, hit, hit])
     list(script.sequence(Limits()).run())
     assert script.avoided == [0, 1, 2, 0, 0]
+
+
+def test_failed_places_are_avoided_until_the_table_changes_there() -> None:
+    def seen(*blocks: tuple[float, float]) -> Observation:
+        workspace = Workspace((-0.5, 0.0))
+        height = np.zeros(workspace.shape, np.float32)
+        for x, y in blocks:
+            row, col = geometry.point_to_pixel(workspace, x, y)
+            height[row - 12 : row + 13, col - 12 : col + 13] = 0.04
+        known = np.ones(workspace.shape, bool)
+        color = np.zeros((*workspace.shape, 3), np.uint8)
+        return Observation("", 0, {}, Heightmap(workspace, color, height, known))
+
+    here, there, far = (-0.5, 0.0), (-0.5, 0.05), (-0.5, 0.15)
+    pictures = [
+        seen(here, there, far),
+        seen(here, there, far),  # the grasp at ``here`` missed
+        seen(here, there),  # what stood far away is gone
+        seen(here),  # what stood beside it, too
+        seen(),
+    ]
+
+    class Seen(Scripted):
+        def observe(self) -> Observation:
+            self.observed += 1
+            return replace(pictures[self.observed - 1], id=f"o{self.observed}")
+
+    miss, hit = OutcomeCode.MISSED, OutcomeCode.SUCCESS
+    script = Seen(objects=3, outcomes=[miss, hit, hit, hit])
+    list(script.sequence(Limits(max_actions=4)).run())
+    assert script.avoided == [0, 1, 1, 0]
 
 
 def test_second_candidate_is_tried_when_the_first_cannot_be_planned() -> None:
