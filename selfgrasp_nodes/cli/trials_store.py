@@ -110,6 +110,8 @@ def run_merge(args: argparse.Namespace) -> int:
     from selfgrasp_nodes.trials.store import TrialStore
 
     sources = [TrialStore.open(path) for path in args.stores]
+    for source in sources[1:]:  # before OUT is made
+        sources[0].check_geometry(source)
     exists = args.out.exists()
     out = (
         TrialStore.open(args.out, write=True)

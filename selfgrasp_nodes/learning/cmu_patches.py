@@ -180,8 +180,8 @@ def _try(
     angle = geometry.wrap_grasp(patch.angle + angle_offset)
     return StoredTry(
         run=run,
-        episode=0,
-        try_=number,
+        episode=number,  # nothing says which patches are of one scene: each is held out alone
+        try_=0,
         robot=robot,
         arm="",
         gripper=gripper,

@@ -21,6 +21,7 @@ from selfgrasp_nodes.policies.checkpoints import read_card
 from selfgrasp_nodes.policies.registry import check_name
 from selfgrasp_nodes.robots import RobotSpec, Spec, config_digest, load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
+from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.simulation.object_sets import load_object_set
 
 PACKAGES = ("selfgrasp", "mujoco", "numpy", "scipy", "opencv-python-headless", "pin", "coacd")
@@ -198,6 +199,7 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
         "recipe": recipe.model_dump(mode="json"),
         "recipe_digest": digest(recipe),
         "label_rule": load_options().grasp.version,
+        "physics": PHYSICS_VERSION,
         "versions": {"python": platform.python_version(), **_versions()},
     }
 

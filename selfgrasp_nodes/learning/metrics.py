@@ -22,7 +22,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval, all in 0..1; NaN where there is no data."""
+    """A value with its 95 % interval; NaN where there are no data, or too few for an interval."""
 
     value: float
     low: float
@@ -38,6 +38,8 @@ class Estimate:
     def __str__(self) -> str:
         if np.isnan(self.value):
             return "-"
+        if np.isnan(self.low):
+            return f"{100 * self.value:.1f}"
         return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
 
@@ -117,13 +119,15 @@ def wilson(value: float, count: int) -> Estimate:
 def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:
     """Mean with its bootstrap interval (percentiles over runs, fixed seed).
 
-    Where all values are equal resampling shows no spread: :func:`wilson` is taken then.
+    Where all values are equal resampling shows no spread: :func:`wilson` is taken then for
+    values in 0..1, and no interval is given for others.
     """
     array = np.asarray([v for v in values if not np.isnan(v)], float)
     if len(array) == 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
     if (array == array[0]).all():
-        return wilson(float(array[0]), len(array))
+        value = float(array[0])
+        return wilson(value, len(array)) if 0 <= value <= 1 else Estimate(value, np.nan, np.nan)
     rng = np.random.default_rng(0)
     draws = array[rng.integers(0, len(array), (resamples, len(array)))].mean(axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])

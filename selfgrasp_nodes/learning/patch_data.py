@@ -44,6 +44,7 @@ class PatchTries:
         episode: (N,) str run and episode: the unit of splits and resampling.
         object: (N,) str nearest object: for splits by object alone.
         score: (N,) what the behaviour policy thought of it.
+        code: (N,) str name of the outcome's code.
     """
 
     crops: np.ndarray
@@ -54,6 +55,7 @@ class PatchTries:
     episode: np.ndarray
     object: np.ndarray
     score: np.ndarray
+    code: np.ndarray
 
     def __len__(self) -> int:
         return len(self.angle)
@@ -147,7 +149,7 @@ def _shard(
 ) -> PatchTries:
     """One stage, from the cache where its columns still agree."""
     names = ["run", "episode", "try", "robot", "arm", "angle", "z", "surface"]
-    names += ["success", "stage", "object", "score"]
+    names += ["success", "stage", "object", "score", "code"]
     condition = f"({condition}) AND stage = ?"
     table = opened.columns(names, condition, (stage,))
     count = len(table["angle"])
@@ -177,6 +179,7 @@ def _shard(
         episode,
         table["object"],
         table["score"],
+        table["code"],
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from selfgrasp_nodes.policies.checkpoints import write_whole
 
+FORMAT = 2
+"""Of results; another one is measured again."""
+
 
 def identity(depends: Any) -> str:
     """SHA-256 of anything that JSON can hold."""
@@ -37,7 +40,11 @@ class Kept:
         found = self.find(name, depends)
         if found is None:
             found = measure()
-            content = {"identity": identity(depends), "depends": depends, "result": found}
+            content = {
+                "identity": identity([FORMAT, depends]),
+                "depends": depends,
+                "result": found,
+            }
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self._file(name), json.dumps(content, indent=1).encode())
             # As the next call will read it: keys are text, tuples are lists.
@@ -50,7 +57,7 @@ class Kept:
             content = json.loads(self._file(name).read_text())
         except (OSError, ValueError):
             return None
-        if not isinstance(content, dict) or content.get("identity") != identity(depends):
+        if not isinstance(content, dict) or content.get("identity") != identity([FORMAT, depends]):
             return None
         return content.get("result")
 

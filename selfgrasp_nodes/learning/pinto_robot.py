@@ -25,6 +25,7 @@ from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
 from selfgrasp_nodes.orchestration.sequence import Limits
 from selfgrasp_nodes.robots import config_digest, load_robot
 from selfgrasp_nodes.simulation.drops import DropOptions, drop
+from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.simulation.object_sets import ObjectSet, load_object_set, specify
 from selfgrasp_nodes.simulation.scene import Scene
 from selfgrasp_nodes.types import OutcomeCode, Primitive
@@ -81,6 +82,7 @@ class RobotTest:
             "robot_digest": digest,
             "objects_digest": objects,
             "limits": limits,
+            "physics": PHYSICS_VERSION,
         }
 
 

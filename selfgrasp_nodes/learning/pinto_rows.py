@@ -28,6 +28,9 @@ from selfgrasp_nodes.policies.patch.judge import build_members
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.trials.store import TrialStore
+from selfgrasp_nodes.types import OutcomeCode
+
+SUCCESS, BLOCKED = OutcomeCode.SUCCESS.name, OutcomeCode.BLOCKED.name
 
 SEEN_SHARE = 0.1
 """Of stage 0's episodes, kept from every training of figure 8: seen objects, other clutters."""
@@ -134,20 +137,22 @@ class Learned:
     def _table1(self) -> dict[str, Any]:
         """Tries and positives of random trials, stages and test set."""
         # Stage by stage: their crops stay on disk.
-        staged = [self._training((n,)).success for n in range(1, len(self._curriculum.stages))]
+        staged = [self._training((n,)).code for n in range(1, len(self._curriculum.stages))]
         rows = {
-            "random": self._training((0,)).success,
-            "staged": np.concatenate([np.zeros(0, bool), *staged]),
-            "test": self._test().success,
+            "random": self._training((0,)).code,
+            "staged": np.concatenate([np.zeros(0, str), *staged]),
+            "test": self._test().code,
         }
-        return {
-            name: {
-                "tries": len(success),
-                "positives": int(success.sum()),
-                "rate": proportion(int(success.sum()), len(success)).as_dict(),
+        found = {}
+        for name, code in rows.items():
+            count, positives = len(code), int((code == SUCCESS).sum())
+            found[name] = {
+                "tries": count,
+                "positives": positives,
+                "rate": proportion(positives, count).as_dict(),
+                "blocked": proportion(int((code == BLOCKED).sum()), count).as_dict(),
             }
-            for name, success in rows.items()
-        }
+        return found
 
     def _heuristics(self) -> dict[str, Any]:
         training, _ = self._split()
@@ -262,8 +267,13 @@ class Learned:
         def accuracy(index: np.ndarray) -> float:
             return balanced_accuracy(tries.success[index], predicted[index])
 
+        # A hand that is stopped on its way down tells little about grasping: the others alone.
+        free = np.flatnonzero(tries.code != BLOCKED)
+        reached = by_episode(lambda i: accuracy(free[i]), tries.episode[free])
         return {
             "balanced_accuracy": by_episode(accuracy, tries.episode).as_dict(),
+            "over_objects": by_episode(accuracy, tries.object).as_dict(),
+            "not_blocked": {"balanced_accuracy": reached.as_dict(), "tries": len(free)},
             "tries": len(tries),
             "positives": int(tries.success.sum()),
         }

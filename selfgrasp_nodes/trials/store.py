@@ -188,12 +188,7 @@ class TrialStore(StoreReader):
             StorageError: If its patches have another geometry, or a run of the
                 same name was collected with other values.
         """
-        if source.geometry != self.geometry:
-            raise StorageError(
-                f"{source.path} has patches of another geometry than {self.path}: "
-                f"{source.geometry} and {self.geometry}. Stores of different grippers or crop "
-                "sizes cannot be merged; train on them one by one"
-            )
+        self.check_geometry(source)
         for run, meta in source.runs().items():
             self.set_run(run, meta)
         added = 0
@@ -207,6 +202,19 @@ class TrialStore(StoreReader):
                     "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?)", tuple(row)
                 )
         return added
+
+    def check_geometry(self, other: TrialStore) -> None:
+        """Refuse a store that cannot be merged with this one.
+
+        Raises:
+            StorageError: If its patches have another geometry.
+        """
+        if other.geometry != self.geometry:
+            raise StorageError(
+                f"{other.path} has patches of another geometry than {self.path}: "
+                f"{other.geometry} and {self.geometry}. Stores of different grippers or crop "
+                "sizes cannot be merged; train on them one by one"
+            )
 
     def _check_crop(self, stored: StoredTry) -> None:
         pixels = self.geometry.crop_pixels

@@ -50,6 +50,7 @@ def bars(count: int, seed: int = 0, pixels: int = 48) -> PatchTries:
         np.array([f"run/{i // 5}" for i in range(count)]),
         np.array(["bar"] * count),
         np.zeros(count),
+        np.where(success, "SUCCESS", "MISSED"),
     )
 
 

@@ -63,6 +63,29 @@ def test_export_and_import(tmp_path, store, capsys) -> None:
     assert "not empty" in capsys.readouterr().err
 
 
+def test_imported_patches_can_be_trained_on(tmp_path) -> None:
+    pytest.importorskip("torch")
+    from selfgrasp_nodes.learning.patch_config import PatchTraining, Phase
+    from selfgrasp_nodes.learning.patch_job import PatchJob, run_job
+
+    with TrialStore.create(tmp_path / "a.store", SIZES) as made:
+        made.append(stored(0, k, *picture(), robot="baxter") for k in range(40))
+    folder, imported = tmp_path / "out", tmp_path / "b.store"
+    assert main(["trials", "export", str(tmp_path / "a.store"), str(folder)]) == 0
+    assert main(["trials", "import", str(folder), str(imported)]) == 0
+    config = PatchTraining(
+        network={"name": "polar", "widths": [8, 8, 16, 16], "rings": 16},
+        crop_pixels=48,
+        base=Phase(epochs=1, rate=0.01),
+        validation=0.25,
+    )
+    card = run_job(PatchJob(imported, tmp_path / "trained", config))
+    # Patches of no known scene are held out one by one: some are, and most are learnt from.
+    with TrialStore.open(imported) as store:
+        assert len(set(store.columns()["episode"])) == 40
+    assert 0 < card.metrics["held_out"]["tries"] < 20
+
+
 def test_the_public_layout_with_splits(tmp_path) -> None:
     for split, count in (("Train", 3), ("Test", 1)):
         for label in ("positive", "negative"):
@@ -116,6 +139,11 @@ def test_info_and_merge_by_command(tmp_path, store, capsys, monkeypatch) -> None
     assert "6 tries" in out and "60.0" in out and "6 of 6 tries are whole" in out
     assert main(["trials", "merge", str(tmp_path / "m.store"), str(store), str(store)]) == 0
     assert "0 of 6 tries added" in capsys.readouterr().out
+    other = tmp_path / "other.store"
+    TrialStore.create(other, PatchGeometry(0.1, 0.1, 192)).close()
+    command = ["trials", "merge", str(tmp_path / "n.store"), str(store), str(other)]
+    assert main(command) == 1 and "another geometry" in capsys.readouterr().err
+    assert not (tmp_path / "n.store").exists()
     store.write_bytes(store.read_bytes()[:-5000])
     assert main(["trials", "info", str(store)]) == 1
     assert "cut short" in capsys.readouterr().err

@@ -35,6 +35,7 @@ from selfgrasp_nodes.learning.collect_episode import (
 )
 from selfgrasp_nodes.learning.workers import WorkerDied
 from selfgrasp_nodes.robots.patch import PatchGeometry
+from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.trials.store import TrialStore
 from selfgrasp_nodes.trials.store_record import COLUMNS
 from selfgrasp_nodes.types import Outcome, OutcomeCode
@@ -103,6 +104,7 @@ def test_a_run_fills_the_store(reference) -> None:
         assert (table["propensity"] > 0).all() and len(set(table["object"])) > 1
         assert done.positives == table["success"].sum()
         assert meta["objects"] == "blocks" and len(meta["recipe_digest"]) == 16
+        assert meta["physics"] == PHYSICS_VERSION
         for stored in store.iterate():
             assert stored.color.any() and np.isfinite(stored.height).mean() > 0.5
             assert abs(stored.pose[2, 3]) < 0.2 and stored.rule

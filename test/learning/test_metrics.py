@@ -36,6 +36,7 @@ def test_bootstrap_interval_covers_the_mean_at_about_its_rate() -> None:
 def test_perfect_runs_do_not_claim_certainty() -> None:
     assert mean([1.0] * 30) == proportion(30, 30) and mean([1.0] * 30).low < 0.9
     assert mean([0.0] * 30).high > 0.1 and mean([0.5] * 3).low < 0.3
+    assert mean([10.0] * 3).as_dict() == {"value": 10.0, "low": None, "high": None}
 
 
 def test_no_data_is_none_in_json() -> None:

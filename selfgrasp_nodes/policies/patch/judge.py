@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfgrasp_nodes.errors import InvalidConfig, MissingDependency
+from selfgrasp_nodes.errors import InvalidConfig, InvalidImage, MissingDependency
 from selfgrasp_nodes.policies.checkpoints import Card, Checkpoint, load_checkpoint
 from selfgrasp_nodes.policies.patch.encoding import ANGLES, HEIGHT_STEP
 from selfgrasp_nodes.robots import GripperSpec
@@ -56,6 +56,7 @@ class Judge:
 
         Raises:
             InvalidConfig: If the patches have another size.
+            InvalidImage: If a fingertip's height is no number.
         """
         import torch
 
@@ -65,6 +66,11 @@ class Judge:
             raise InvalidConfig(
                 f"the checkpoint takes patches of {self.pixels} x {self.pixels} x 4, not "
                 f"{patches.shape[1:]}"
+            )
+        if bad := np.count_nonzero(~np.isfinite(tips)):
+            raise InvalidImage(
+                f"{bad} of {len(tips)} patches have fingertips at a height that is no number: "
+                "leave grasps out whose surface was not measured"
             )
         odds = np.zeros((len(patches), ANGLES))
         with torch.inference_mode():

@@ -168,8 +168,8 @@ class PatchPolicy(RandomRoi):
         if not areas:
             return []
         rng = np.random.default_rng(rng_seed)
-        view, arm, areas = self._view(observation, areas, rng, rng_seed)
-        sampled = self._sample(areas, heightmap, view, arm != "", rng)
+        view, arm, areas, regions = self._view(observation, areas, rng, rng_seed)
+        sampled = self._sample(areas, regions, heightmap, view, arm != "", rng)
         chance = self._chances(judge, sampled, view)
         if self.options.select == "sample":
             chosen, propensity = self._drawn(chance, sampled, max_candidates, rng)
@@ -203,8 +203,8 @@ class PatchPolicy(RandomRoi):
 
     def _view(
         self, observation: Observation, areas: list[Area], rng: np.random.Generator, seed: int
-    ) -> tuple[View, str, list[Area]]:
-        """The view that patches come from, its arm, and the regions that it shows.
+    ) -> tuple[View, str, list[Area], int]:
+        """The view that patches come from, its arm, the regions that it shows, and of how many.
 
         Raises:
             EmptyObservation: If the observation has no view.
@@ -215,23 +215,25 @@ class PatchPolicy(RandomRoi):
             arm = self._looking_arm(area.points.mean(axis=0), seed)
             view = observation.views.get(arm.hand_camera)
             if view is not None:
-                return view, arm.name, [area]
+                # One of several regions was drawn already: the propensity has to know.
+                return view, arm.name, [area], len(areas)
         camera = observation.regions.camera if observation.regions else ""
         if camera not in observation.views:
             raise EmptyObservation(
                 f"observation {observation.id!r} has no view to cut patches from"
             )
-        return observation.views[camera], "", areas
+        return observation.views[camera], "", areas, len(areas)
 
     def _sample(
         self,
         areas: list[Area],
+        regions: int,
         heightmap: Heightmap,
         view: View,
         hand: bool,
         rng: np.random.Generator,
     ) -> Sampled:
-        """Points: a region by chance, then a point in it, as random-roi draws them."""
+        """Points: a region of so many by chance, then a point in it, as random-roi draws them."""
         cell = heightmap.workspace.resolution
         count = self.options.patches
         which = rng.integers(len(areas), size=count)
@@ -240,7 +242,7 @@ class PatchPolicy(RandomRoi):
         for index, area in enumerate(areas):
             mine = np.flatnonzero(which == index)
             points[mine] = area.points[rng.integers(len(area.points), size=len(mine))]
-            density[mine] = 1.0 / (len(areas) * len(area.points) * cell**2)
+            density[mine] = 1.0 / (regions * len(area.points) * cell**2)
         points[:, :2] += rng.uniform(-cell / 2, cell / 2, (count, 2))
         return self._considered(points, density, heightmap, view, hand)
 

@@ -11,10 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-from selfgrasp_nodes.errors import InvalidConfig, NotReady  # noqa: E402
+from selfgrasp_nodes.errors import InvalidConfig, InvalidImage, NotReady  # noqa: E402
 from selfgrasp_nodes.perception.heightmap import build_heightmap  # noqa: E402
 from selfgrasp_nodes.perception.regions import BackgroundModel  # noqa: E402
 from selfgrasp_nodes.policies import make_policy  # noqa: E402
+from selfgrasp_nodes.policies.areas import region_areas  # noqa: E402
 from selfgrasp_nodes.policies.checkpoints import Card, GripperCard, save_checkpoint  # noqa: E402
 from selfgrasp_nodes.policies.patch.encoding import STEP, angle_bin, encode  # noqa: E402
 from selfgrasp_nodes.policies.patch.judge import input_card  # noqa: E402
@@ -110,6 +111,27 @@ def test_importance_sampling_follows_the_chances(robot, seen, checkpoint) -> Non
     even = make_policy("patch", robot, **options, temperature=0.0)
     flat = [even.propose(seen, seed, 1)[0].probability for seed in range(40)]
     assert np.mean(many) > np.mean(flat)
+
+
+def test_a_region_that_was_drawn_before_counts_in_the_propensity(robot, seen, checkpoint) -> None:
+    # A hand camera sees one region, drawn of several: points in it are so much rarer.
+    policy = make_policy("patch", robot, checkpoint=checkpoint, patches=20)
+    areas = region_areas(seen, seen.heightmap, "patch")[:1]
+    (view,) = seen.views.values()
+    one, three = (
+        policy._sample(areas, count, seen.heightmap, view, False, np.random.default_rng(0))
+        for count in (1, 3)
+    )
+    np.testing.assert_allclose(one.density, 3 * three.density)
+    np.testing.assert_array_equal(one.points, three.points)
+
+
+def test_fingertips_at_no_height_are_refused(checkpoint) -> None:
+    judge = make_policy("patch", load_robot("ur5_rg2"), checkpoint=checkpoint).judge
+    patches = np.zeros((3, judge.pixels, judge.pixels, 4), np.uint8)
+    assert judge.probabilities(patches, np.zeros(3)).shape == (3, 18)
+    with pytest.raises(InvalidImage, match="1 of 3 patches"):
+        judge.probabilities(patches, np.array([0.0, np.nan, 0.01]))
 
 
 def test_reranking_prefers_good_neighbourhoods(robot, seen, checkpoint) -> None:
