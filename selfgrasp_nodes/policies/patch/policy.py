@@ -2,7 +2,8 @@
 
 800 patches are sampled in the regions of interest and judged at 18 angles each.
 At test time the best are executed: of the ten best, each is judged again by the
-mean over ten patches in its neighbourhood, since the arm is not precise. While
+mean over ten patches in its neighbourhood, since the arm is not precise: at its own
+angle, which is the one executed (the paper takes each neighbour's best angle). While
 a stage is collected, the executed grasp is drawn by importance sampling over the
 800 x 18 judgements.
 """
