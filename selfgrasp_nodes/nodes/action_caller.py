@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
-from unique_identifier_msgs.msg import UUID
 
 from selfgrasp_nodes.errors import Unavailable
+from selfgrasp_nodes.nodes.sent_goal import ENDED, GoalWatch, SentGoal
 
-_PATIENCE = 3.0  # for an acceptance, before the goal is taken back and sent anew [s]
-_POLL = 0.02  # between two looks whether the node spins [s]
-_AGAIN = 1.0  # between two looks whether a goal has ended whose result did not come [s]
-_ENDED = (
-    GoalStatus.STATUS_SUCCEEDED,
-    GoalStatus.STATUS_CANCELED,
-    GoalStatus.STATUS_ABORTED,
-)
+_PATIENCE, _LONGEST = 2.0, 4.0  # before a goal is sent anew: at first, and at last [s]
+_POLL = 0.05  # between two looks for the executor and for the server [s]
+_AGAIN = 1.0  # between two tries to hear of the end of a goal [s]
 
 
 def send_goal(
@@ -34,7 +26,6 @@ def send_goal(
     client: ActionClient,
     goal: Any,
     feedback: Callable[[Any], None] | None = None,
-    goal_id: UUID | None = None,
 ) -> Future:
     """Send a goal from the thread that spins the node; returns a future of its handle.
 
@@ -48,7 +39,6 @@ def send_goal(
         client: Of an action.
         goal: To send.
         feedback: Called with each feedback message.
-        goal_id: A random one where None.
 
     Raises:
         Unavailable: If nothing spins the node.
@@ -60,7 +50,7 @@ def send_goal(
 
     def send() -> None:
         try:
-            sent = client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id)
+            sent = client.send_goal_async(goal, feedback_callback=feedback)
         except Exception as error:
             handle.set_exception(error)
             return
@@ -75,10 +65,12 @@ class ActionCaller:
 
     Between processes that have just started, a goal or its acceptance can be lost although the
     server is known: each of the two sides discovers the other's five readers and writers in its
-    own time. A goal that is not accepted soon is therefore cancelled and sent anew, through a
-    client of its own: nothing is done twice, since of the first one nothing goes on. (Not for
-    a robot's controllers: a trajectory begins where the arm was when it was planned.) And where
-    the status says that a goal has ended, but its result has not come, that is asked for again.
+    own time. A goal that is not accepted soon is therefore sent anew under the same id. Nothing
+    is done twice: a server takes an id once, and a late or lost acceptance of the first request is
+    found out (:class:`SentGoal`). (Not for a robot's controllers: a trajectory begins where the
+    arm was when it was planned.) A goal that nobody accepted in time is cancelled until it is
+    over, and no other is sent before. And where the status says that a goal has ended, but its
+    result has not come, that is asked for again.
 
     Args:
         node: Which an executor with a single thread spins; may be added to it later.
@@ -89,16 +81,23 @@ class ActionCaller:
 
     def __init__(self, node: Node, kind: Any, name: str, group: CallbackGroup | None = None):
         self._node, self._kind, self.name, self._group = node, kind, name, group
-        self._client = self._new_client()
-        self._older: list[ActionClient] = []  # goals of theirs may still run
+        self._client: Any = ActionClient(node, kind, name, callback_group=group)
+        self._watch: GoalWatch | None = None
         self._open: list[tuple[ClientGoalHandle, Future]] = []
+        self._taken_back: dict[bytes, SentGoal] = {}  # and not over yet
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(_AGAIN, self._ask_again, callback_group=group, clock=steady)
+        node.create_timer(_AGAIN, self._again, callback_group=group, clock=steady)
 
     def wait_for_server(self, timeout: float) -> bool:
         """Whether the action is offered, at the latest after ``timeout`` [s]."""
-        ready: bool = self._client.server_is_ready() or self._client.wait_for_server(timeout)
-        return ready
+        # ActionClient.wait_for_server looks every 0.25 s, and so takes up to that much longer.
+        limit = time.monotonic() + timeout
+        while not self._client.server_is_ready():
+            left = limit - time.monotonic()
+            if left <= 0 or not self._node.context.ok():
+                return False
+            time.sleep(min(_POLL, left))
+        return True
 
     def send(
         self, goal: Any, timeout: float, feedback: Callable[[Any], None] | None = None
@@ -111,27 +110,34 @@ class ActionCaller:
             feedback: Called with each feedback message, in the executor's thread.
 
         Raises:
-            Unavailable: If the server is not there, or gave no answer in time.
+            TypeError: If the goal is none of this action.
+            Unavailable: If the server is not there, gave no answer in time, or is still at a
+                goal that was taken back before. What may yet come of this one is cancelled.
         """
         limit = time.monotonic() + timeout
         while self._node.executor is None and time.monotonic() < limit:
             time.sleep(_POLL)
-        if not self.wait_for_server(timeout):
+        if self._node.executor is None:
+            name = self._node.get_name()
+            raise Unavailable(f"node {name!r} sends no goal before an executor spins it")
+        if not self.wait_for_server(limit - time.monotonic()):
             raise Unavailable(f"the action {self.name!r} is not there after {timeout:g} s")
-        while True:
-            left = limit - time.monotonic()
-            handle = self._attempt(goal, min(_PATIENCE, left), feedback)
-            if handle is not None:
-                return handle
-            if limit - time.monotonic() <= 0:
+        for before in list(self._taken_back.values()):
+            if not before.over.wait(max(0.0, limit - time.monotonic())):
                 raise Unavailable(
-                    f"the action {self.name!r} did not answer within {timeout:g} s; does its "
-                    "node still run?"
+                    f"the action {self.name!r} has not ended within {timeout:g} s what was taken "
+                    "back before; does its node still run?"
                 )
-            self._node.get_logger().warning(
-                f"{self.name} has not accepted a goal within {_PATIENCE:g} s; it is sent anew"
-            )
-            self._renew(limit)
+        sent = SentGoal(self._kind, self._client, goal, feedback, self._watched, self._take_back)
+        try:
+            self._wait_answered(sent, limit, timeout)
+        except BaseException:
+            self._take_back(sent)
+            raise
+        if sent.error is not None:
+            raise sent.error
+        assert sent.handle is not None
+        return sent.handle
 
     def result(self, handle: ClientGoalHandle) -> Future:
         """The answer to an accepted goal, ``GetResult.Response``, when it has ended."""
@@ -140,6 +146,31 @@ class ActionCaller:
         self._ask(handle, answer)
         return answer
 
+    def _wait_answered(self, sent: SentGoal, limit: float, timeout: float) -> None:
+        """Send it, again and again, until ``limit`` of the monotonic clock.
+
+        Raises:
+            Unavailable: If no answer came.
+        """
+        patience = _PATIENCE
+        self._in_executor(sent.send)
+        while not sent.answered.wait(max(0.0, min(patience, limit - time.monotonic()))):
+            if time.monotonic() < limit:
+                self._node.get_logger().warning(
+                    f"{self.name} has not accepted a goal within {patience:g} s; it is sent anew"
+                )
+                self._in_executor(sent.send)
+                patience = min(2 * patience, _LONGEST)
+            elif sent.give_up():
+                raise Unavailable(
+                    f"the action {self.name!r} did not answer within {timeout:g} s; does its "
+                    "node still run?"
+                )
+
+    def _take_back(self, sent: SentGoal) -> None:
+        self._taken_back[bytes(sent.id.uuid)] = sent
+        self._in_executor(sent.take_back)
+
     def _ask(self, handle: ClientGoalHandle, answer: Future) -> None:
         def take(received: Future) -> None:
             if not answer.done():
@@ -147,58 +178,29 @@ class ActionCaller:
 
         handle.get_result_async().add_done_callback(take)
 
-    def _ask_again(self) -> None:
-        self._open = [item for item in self._open if not item[1].done()]
-        for handle, answer in self._open:
-            if handle.status in _ENDED:
+    def _again(self) -> None:
+        # Other threads add to both meanwhile: what is in them is taken out one by one.
+        for item in list(self._open):
+            handle, answer = item
+            if answer.done():
+                self._open.remove(item)
+            elif handle.status in ENDED or (
+                self._watch is not None and self._watch.status(handle.goal_id) in ENDED
+            ):
                 self._ask(handle, answer)
+        for key, sent in list(self._taken_back.items()):
+            if sent.over.is_set():
+                self._taken_back.pop(key, None)
+            elif self._client.server_is_ready():
+                sent.take_back()
 
-    def _attempt(
-        self, goal: Any, patience: float, feedback: Callable[[Any], None] | None
-    ) -> ClientGoalHandle | None:
-        """Send once; None where no answer came, and whatever came of it is cancelled."""
-        client, goal_id = self._client, UUID(uuid=list(uuid.uuid4().bytes))
-        answered, lock, given_up = threading.Event(), threading.Lock(), False
-
-        def done(sent: Future) -> None:
-            with lock:
-                answered.set()
-                late = given_up
-            if late and sent.exception() is None:
-                accepted: Any = sent.result()
-                if accepted.accepted:
-                    accepted.cancel_goal_async()
-
-        sent = send_goal(self._node, client, goal, feedback, goal_id)
-        sent.add_done_callback(done)
-        answered.wait(patience)
-        with lock:
-            given_up = not answered.is_set()
-        if not given_up:
-            handle: Any = sent.result()
-            return handle
-        response = self._kind.Impl.SendGoalService.Response(accepted=True)
-        unheard: ClientGoalHandle = ClientGoalHandle(client, goal_id, response)
-        self._in_executor(unheard.cancel_goal_async)
-        return None
-
-    def _renew(self, limit: float) -> None:
-        """Take a new client, made in the executor's thread: others would see it half made."""
-        made = threading.Event()
-
-        def make() -> None:
-            self._older.append(self._client)
-            self._client = self._new_client()
-            made.set()
-
-        self._in_executor(make)
-        made.wait(max(0.0, limit - time.monotonic()))
-        self._client.wait_for_server(max(0.0, limit - time.monotonic()))
+    def _watched(self) -> GoalWatch:
+        """The watch, made when something is overdue: most actions never need it."""
+        if self._watch is None:
+            self._watch = GoalWatch(self._node, self._kind, self.name, self._group)
+        return self._watch
 
     def _in_executor(self, work: Callable[[], Any]) -> None:
         executor = self._node.executor
         if executor is not None:
             executor.create_task(work)
-
-    def _new_client(self) -> ActionClient:
-        return ActionClient(self._node, self._kind, self.name, callback_group=self._group)

@@ -91,7 +91,7 @@ class RosRunning:
         try:
             handle = caller.send(goal, self._node.values["service_timeout"], self._feedback)
         except Unavailable:
-            self._refused = True  # what may have come of it was cancelled
+            self._refused = True  # what may come of it is cancelled before the next is sent
             raise
         with self._changed:
             self._handle = handle
