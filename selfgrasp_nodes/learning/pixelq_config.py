@@ -48,6 +48,8 @@ class TargetOptions(Spec):
             older copy; at most so many a step, in the mean.
         hindsight: Where the next try is a grasp at what a push has moved, what came of
             it counts as much as what the judge thinks.
+        lost_weight: Weight in the loss of a try that moved something over the border, with
+            ``border``: what cannot be made good counts for more than it happens.
     """
 
     discount: Share = 0.5
@@ -58,6 +60,7 @@ class TargetOptions(Spec):
     every: Annotated[int, Field(ge=0, le=100_000)] = 200
     refresh: Annotated[float, Field(gt=0, le=1000)] = 1
     hindsight: bool = False
+    lost_weight: Annotated[float, Field(ge=1, le=100)] = 1.0
 
     def rule(self) -> TargetRule:
         """For the targets."""

@@ -13,7 +13,7 @@ from selfgrasp_nodes.learning.pixelq_config import PixelqTraining
 from selfgrasp_nodes.learning.pixelq_store import PixelTry, decode_state
 from selfgrasp_nodes.policies.pixelq.networks import Example
 from selfgrasp_nodes.policies.pixelq.online import loss_of
-from selfgrasp_nodes.policies.pixelq.targets import near_change
+from selfgrasp_nodes.policies.pixelq.targets import has_lost, near_change
 from selfgrasp_nodes.policies.pixelq.values import Values, build_network
 from selfgrasp_nodes.robots import RobotSpec
 from selfgrasp_nodes.types import Primitive
@@ -32,6 +32,7 @@ class Memory:
         judged: By which copy of the judging network; -1 for none yet.
         surprise: Loss when it was last learnt from.
         seen: What came of a grasp at what this push had moved; None where none followed.
+        lost: Whether it was seen to move something over the border.
     """
 
     example: Example
@@ -42,10 +43,11 @@ class Memory:
     judged: int = -1
     surprise: float = np.inf
     seen: float | None = None
+    lost: bool = False
 
     def target(self, discount: float) -> float:
         """The value that its pixel should have."""
-        if not self.ahead:
+        if not self.ahead or self.lost:
             return self.reward
         future = self.future if self.seen is None else (self.future + self.seen) / 2
         return self.reward + discount * future
@@ -111,7 +113,9 @@ class Learner:
         network = self.online.network.train()
         output = network.values([m.example for m in chosen], vary=True)
         target = torch.tensor([m.target(discount) for m in chosen], dtype=torch.float32)
-        losses = loss_of(output, target, self.config.loss)
+        heavy = self.config.target.lost_weight
+        weight = torch.tensor([heavy if m.lost else 1.0 for m in chosen])
+        losses = loss_of(output, target, self.config.loss) * weight
         if not bool(torch.isfinite(losses).all()):
             raise SelfGraspError(
                 f"the loss is no number after {self.steps} steps: begin anew with a lower rate; "
@@ -177,6 +181,7 @@ class Learner:
                     continue
                 left -= 1
             before, after = (decode_state(d) for d in (memory.tried.before, memory.tried.after))
+            memory.lost = self.rule.border and has_lost(before, after)
             memory.future = self.rule.future(
                 before, after, self.config.actions(), self.judge, self.online
             )

@@ -21,6 +21,13 @@ OTHERS = tuple(kind for kind in SIZES if kind not in BOXES)
 BOXED = 0.7
 """Share of boxes among the blocks in rows."""
 
+RAFTS = 0.5
+"""Share of rafts, of one kind of box in a grid, among groups of four blocks and more: no end of
+a row sticks out, so that hardly a grasp is left."""
+
+PACKED = (4, 12)
+"""Least and largest number of blocks in rows: few, so that many scenes are begun."""
+
 GAP = 0.0003
 """Least distance of neighbours [m]: they touch, and do not overlap."""
 
@@ -42,7 +49,8 @@ def draw_scene(
     count = int(rng.integers(clutter.objects[0], clutter.objects[1] + 1))
     if rng.random() < clutter.packed:
         name = f"packed-{seed}-{episode}"
-        return packed_scene(robot, name, min(count, 12), rng, rng.random() < clutter.edge)
+        few = int(rng.integers(PACKED[0], min(max(count, PACKED[0]), PACKED[1]) + 1))
+        return packed_scene(robot, name, few, rng, rng.random() < clutter.edge)
     return random_scene(robot, count, int(rng.integers(2**31)), kinds)
 
 
@@ -105,18 +113,49 @@ def _to_border(
 
 
 def _group(count: int, rng: np.random.Generator, half: np.ndarray) -> list[SceneObject]:
-    """Blocks side by side along one line, or four and more in two rows back to back.
+    """Blocks side by side along one line; four and more in two rows back to back, or a raft.
 
     They are turned together and put down somewhere.
     """
     turn = geometry.transform(rpy=(0, 0, rng.uniform(0, 2 * np.pi)))
     turn[:2, 3] = rng.uniform(-half + 0.06, half - 0.06)
     gap = GAP + (rng.uniform(0, 0.004) if rng.random() < 0.3 else 0.0)
-    if count < 4 or rng.random() < 0.3:
+    if count >= 4 and rng.random() < RAFTS:
+        placed = _raft(count, rng, gap)
+    elif count < 4 or rng.random() < 0.3:
         placed = _row(count, rng, gap, side=0)
     else:
         placed = _row(count // 2, rng, gap, side=-1) + _row(count - count // 2, rng, gap, side=1)
     return [SceneObject(spec, (0, 0, 0), (1, 0, 0, 0)).moved(turn @ pose) for spec, pose in placed]
+
+
+def _raft(count: int, rng: np.random.Generator, gap: float) -> list[tuple[ObjectSpec, np.ndarray]]:
+    """Boxes of one kind, turned alike, in two or three rows about the origin."""
+    first = random_object(rng, BOXES)
+    axes = _turned(first, rng)
+    size = np.abs(axes) @ np.asarray(first.size)
+    rows = 3 if count >= 6 and rng.random() < 0.4 else 2
+    placed = []
+    for row in range(rows):
+        columns = count // rows + (row < count % rows)
+        for column in range(columns):
+            pose = np.eye(4)
+            pose[:3, :3] = axes
+            pose[:2, 3] = (np.array([column, row]) - (np.array([columns, rows]) - 1) / 2) * (
+                size[:2] + gap
+            )
+            pose[2, 3] = size[2] / 2
+            other = random_object(rng, (first.shape,))  # another colour, friction and density
+            placed.append((other, pose))
+    return placed
+
+
+def _turned(spec: ObjectSpec, rng: np.random.Generator) -> np.ndarray:
+    """Its axes permuted at random and kept right-handed; only boxes are laid on their sides."""
+    order = rng.permutation(3) if spec.shape in BOXES else [*rng.permutation(2), 2]
+    axes = np.eye(3)[order]
+    axes[0] *= np.sign(np.linalg.det(axes))
+    return axes
 
 
 def _row(
@@ -125,12 +164,9 @@ def _row(
     """Blocks along x about the origin: their middles on the axis, or all of them on one side."""
     placed, along = [], 0.0
     for _ in range(count):
-        boxed = rng.random() < BOXED
-        spec = random_object(rng, BOXES if boxed else OTHERS)
-        # A random permutation of its axes, kept right-handed.
-        order = rng.permutation(3) if boxed else [*rng.permutation(2), 2]
-        axes = np.eye(3)[order]
-        axes[0] *= np.sign(np.linalg.det(axes))
+        kinds = BOXES if rng.random() < BOXED else OTHERS
+        spec = random_object(rng, kinds)
+        axes = _turned(spec, rng)
         size = np.abs(axes) @ np.asarray(spec.size)
         pose = np.eye(4)
         pose[:3, :3] = axes

@@ -39,7 +39,7 @@ def save_learner(learner: Learner, path: Path, identity: dict[str, Any]) -> None
         "generator": learner.rng.bit_generator.state,
         # What is known of each try beside the store: its last loss, and what followed it.
         "surprise": [float(m.surprise) if m.surprise < 1e30 else -1.0 for m in learner.memories],
-        "future": [[m.future, m.judged] for m in learner.memories],
+        "future": [[m.future, m.judged, m.lost] for m in learner.memories],
     }
     data = save(tensors, {"state": json.dumps(note)})
     try:
@@ -95,11 +95,12 @@ def load_learner(learner: Learner, path: Path, identity: dict[str, Any]) -> bool
     torch.set_rng_state(tensors["random"])
     learner.steps, learner.copies = int(note["steps"]), int(note["copies"])
     learner.rng.bit_generator.state = note["generator"]
-    for memory, surprise, (future, judged) in zip(
+    for memory, surprise, (future, judged, lost) in zip(
         learner.memories, note["surprise"], note["future"], strict=False
     ):
         memory.surprise = surprise if surprise >= 0 else float("inf")
         memory.future, memory.judged = float(future), int(judged)
+        memory.lost = bool(lost)
     return True
 
 

@@ -21,6 +21,9 @@ RESOLUTION = 0.002
 OBJECT_HEIGHT = 0.01
 """What is lower is table [m]."""
 
+LINE_CELLS = 12
+"""A thin line of so many cells, that touches nothing else, is an object."""
+
 FINGERS_RADIUS = 0.01
 """Half the width of the closed fingers, as the reference takes it [m]."""
 
@@ -47,9 +50,19 @@ class State:
 
     @cached_property
     def occupied(self) -> np.ndarray:
-        """(224, 224) bool, where an object stands; lone cells do not count."""
+        """(224, 224) bool, where an object stands.
+
+        Noise is lone cells, and lines of one or two cells along edges. Of an object that turns
+        a slope away from the camera such a line may be all that is seen: long ones that
+        touch nothing else count.
+        """
         tall = (self.height > OBJECT_HEIGHT).astype(np.uint8)
-        return cv2.morphologyEx(tall, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
+        solid = cv2.morphologyEx(tall, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(tall, connectivity=8)
+        line = stats[:, cv2.CC_STAT_AREA] >= LINE_CELLS
+        line[np.unique(labels[solid])] = False
+        line[0] = False
+        return solid | line[labels]
 
     @property
     def empty(self) -> bool:

@@ -27,6 +27,7 @@ from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
 from selfgrasp_nodes.policies.pixelq.networks import Example, PixelNetwork, Scored
 from selfgrasp_nodes.policies.pixelq.picture import Picture
 from selfgrasp_nodes.policies.pixelq.state import CELLS, State
+from selfgrasp_nodes.policies.pixelq.underneath import EXTRAS, SEEN_EXTRAS, Underneath
 from selfgrasp_nodes.types import Primitive, Workspace
 
 MARGIN = 4
@@ -78,7 +79,7 @@ class WindowNetwork(PixelNetwork):
             start=None,
             axes=(-2, -1),
             inputs=inputs,
-            extras=2 + len(widths) + (0 if inputs == "rgb" else 4),
+            extras=EXTRAS + len(widths) + (0 if inputs == "rgb" else SEEN_EXTRAS),
             filters=filters,
             hidden=hidden,
             dropout=dropout,
@@ -99,9 +100,7 @@ class WindowNetwork(PixelNetwork):
         )
         for branch, value in zip((self.grasp, self.push), start, strict=True):
             torch.nn.init.constant_(branch.last.bias, value)
-        self.register_buffer("footprints", self._footprints(), persistent=False)
-
-    footprints: Tensor
+        self.under = Underneath(motions, self.grasp, self.widths)
 
     def evaluate(
         self,
@@ -180,10 +179,10 @@ class WindowNetwork(PixelNetwork):
             features = branch.features(sampled, tip, middle, branch.whole_weights())
             return branch.value(features, extras)
         features = branch.features(
-            sampled, self._reference(surface), middle, branch.whole_weights()
+            sampled, self.under.reference(surface), middle, branch.whole_weights()
         )
         opening = torch.tensor([e.opening for e in examples])
-        extras = self._grasp_extras(sampled, surface)
+        extras = self.under(sampled, surface)
         return branch.value(features, extras[torch.arange(len(examples)), opening])
 
     def _evaluate_grasps(
@@ -217,14 +216,14 @@ class WindowNetwork(PixelNetwork):
         """At every orientation and opening."""
         branch = self.grasp
         surface = torch.from_numpy(state.height[rows, cols])
-        reference = self._reference(surface)
+        reference = self.under.reference(surface)
         flat = picture.flat(rows, cols)
         middle = picture.color[flat.long()]
         weights, values = branch.whole_weights(), []
         for rotation in range(HALF):
             sampled = picture.sample(branch, flat, STEP * rotation)
             features = branch.features(sampled, reference, middle, weights)
-            extras = self._grasp_extras(sampled, surface)
+            extras = self.under(sampled, surface)
             values.append(branch.value(features[:, None], extras))
         value = torch.stack(values).numpy()
         kind, count, openings = HALF, len(rows), len(self.widths)
@@ -288,11 +287,6 @@ class WindowNetwork(PixelNetwork):
             )
         return Scored.join(found) if found else Scored.none()
 
-    def _reference(self, surface: Tensor) -> Tensor:
-        """Height of the fingertips when they touch the object, about [m]."""
-        s, gripper = self.motions.strokes, self.motions.fingers.gripper
-        return (surface - s.depth - gripper.pad_length / 2).clamp(min=s.table_clearance)
-
     def _push_tip(self, base: Tensor) -> tuple[Tensor, Tensor]:
         z, tip = self.motions.push_z(base.numpy())
         return torch.from_numpy(z).float(), torch.from_numpy(tip).float()
@@ -300,49 +294,6 @@ class WindowNetwork(PixelNetwork):
     def _stands_on(self, base: Tensor) -> Tensor:
         """(B, 1) what a push's fingers are above; nothing where heights are not to be seen."""
         return base[:, None] / UNIT * (self.inputs != "rgb")
-
-    def _footprints(self) -> Tensor:
-        """(2 W, K) bool: points of the height window under each finger at each opening."""
-        gripper = self.motions.fingers.gripper
-        points = self.grasp.points("height")
-        u, v = points[:, 0], points[:, 1]
-        across = v.abs() <= gripper.finger_width / 2 + 0.003
-        found = []
-        for width in self.widths:
-            inner = width / 2 - 0.003
-            outer = width / 2 + gripper.finger_thickness + 0.003
-            found += [across & (u > inner) & (u < outer), across & (-u > inner) & (-u < outer)]
-        return torch.stack(found)
-
-    def _grasp_extras(self, sampled: dict[str, Tensor], surface: Tensor) -> Tensor:
-        """(B, W, E) what is said of each opening beside the window.
-
-        What stands highest under either finger as it comes down, and the share of
-        it that is in the way: the larger first, so that no side is preferred.
-        """
-        count = len(self.widths)
-        which = torch.eye(count).expand(len(surface), count, count)
-        reference = self._reference(surface)
-        plain = torch.stack([surface, reference], 1)[:, None].expand(-1, count, 2) / UNIT
-        if "height" not in self.grasp.used:
-            return torch.cat([which, torch.zeros_like(plain)], 2)
-        under = []
-        for index, width in enumerate(self.widths):
-            _, tip = self.motions.grasp_z(surface.numpy(), width)
-            lowest = torch.from_numpy(np.asarray(tip)).float()[:, None]
-            highest, blocked = [], []
-            for side in range(2):
-                there = self.footprints[2 * index + side].nonzero()[:, 0]
-                over = sampled["height"].index_select(1, there) - lowest
-                highest.append((over.amax(1) / 0.01).clamp(-1, 1))
-                blocked.append((over / STEPPED).clamp(0, 1).mean(1))
-            under.append(torch.stack([*_ordered(highest), *_ordered(blocked)], 1))
-        return torch.cat([which, plain, torch.stack(under, 1)], 2)
-
-
-def _ordered(pair: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The larger of two first."""
-    return torch.maximum(*pair), torch.minimum(*pair)
 
 
 def _lattice(stride: int) -> np.ndarray:

@@ -30,6 +30,24 @@ def test_objects_are_found_and_small_holes_closed(heightmap) -> None:
     assert state.base[112, 112 + 18] == 0 or state.base[112, 112 + 13] > 0.04
 
 
+def test_a_long_thin_line_is_an_object_and_noise_is_none(heightmap) -> None:
+    def occupied(*cells: tuple[int, int]) -> np.ndarray:
+        height = np.zeros_like(heightmap.height)
+        for row, col in cells:
+            height[row, col] = 0.03
+        known = np.ones_like(heightmap.valid)
+        return make_state(replace(heightmap, height=height, valid=known)).occupied
+
+    ridge = [(100 + i // 2, 60 + i % 2 + i // 4) for i in range(34)]  # two cells wide
+    assert occupied(*ridge)[108, 64]
+    assert not occupied(*ridge[:8], (20, 20), (21, 21), (150, 40)).any()
+    # A line of noise along an object's edge does not make the object larger.
+    block = [(r, c) for r in range(50, 70) for c in range(50, 70)]
+    line = [(r, c) for r in (49, 50) for c in range(70, 85)]
+    found = occupied(*block, *line)
+    assert found[60, 60] and not found[:, 72:].any()
+
+
 @pytest.mark.parametrize(
     ("workspace", "shape"),
     [
