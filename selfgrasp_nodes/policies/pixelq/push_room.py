@@ -59,8 +59,9 @@ def fits(
         cols: Likewise.
         angle: Their direction [rad].
     """
-    columns = path[:, 0].unique()
-    filled = torch.stack([ahead[:, path[:, 0] == u].any(1) for u in columns], 1)
+    columns, which = path[:, 0].unique(return_inverse=True)
+    in_column = torch.nn.functional.one_hot(which).float()
+    filled = ahead.float() @ in_column > 0
     depth = filled.sum(1).numpy() * float(columns[1] - columns[0])
     x, y = pixel_to_point(workspace, rows, cols).T
     reach = length + motions.fingers.gripper.finger_thickness / 2 + depth
