@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfgrasp_nodes.policies.patch.policy import seen_surface
+from selfgrasp_nodes.policies.patch.points import seen_surface
 from selfgrasp_nodes.policies.random_roi import _seen
 from selfgrasp_nodes.types import View
 
