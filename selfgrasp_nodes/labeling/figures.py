@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
+from selfgrasp_nodes.labeling.options import GraspOptions
+from selfgrasp_nodes.labeling.readings import Noise, Readings, Window, steady, window
 from selfgrasp_nodes.types import Execution, PhaseCode, SensorTrace
 
 _SWING = 50_000_000  # in which a hand that has stopped still swings [ns]
@@ -16,37 +17,12 @@ _PRESSED = 1.0  # difference from the mean of the way down, of a hand that leans
 
 
 @dataclass(frozen=True)
-class Window:
-    """A short stretch of a trace.
-
-    Attributes:
-        samples: How many readings it holds.
-        width: Mean opening [m]; NaN without readings.
-        force: Mean force [N]; NaN where none is measured.
-        speed: Rate of the opening, negative while closing [m/s]; 0 for fewer
-            than three readings.
-    """
-
-    samples: int
-    width: float
-    force: float
-    speed: float
-
-
-class Noise(NamedTuple):
-    """Standard deviations of the gripper's readings: width [m] and force [N]."""
-
-    width: float
-    force: float
-
-
-@dataclass(frozen=True)
 class Figures:
     """The figures of one try.
 
     Attributes:
         closed: When the fingers had closed.
-        held: At the end of the lift.
+        held: At the end of the lift; without readings where the gripper was silent.
         force_peak: Largest force of all [N]; NaN where none is measured.
         payload: Weight on the wrist at the end of the lift less that before the
             fingers closed [N]; NaN where there is no wrench, or the hand was pressed
@@ -54,6 +30,8 @@ class Figures:
         payload_sigma: Standard deviation of it, estimated from the readings [N].
         struck: Largest change of the wrist's force on the way down [N]; NaN
             where there is no wrench.
+        age: Of the gripper's last reading at the end of the lift [s]; negative for one
+            that came later, infinite without any.
     """
 
     closed: Window
@@ -62,104 +40,50 @@ class Figures:
     payload: float
     payload_sigma: float
     struck: float
+    age: float
 
 
-def window(trace: SensorTrace, end: int, length: float) -> Window:
-    """The figures of the last ``length`` seconds before ``end`` [ns].
-
-    Of a longer stretch where they hold fewer than three readings: a slow sensor
-    still says where the fingers are.
-    """
-    for factor in (1, 2, 4):
-        part = trace.between(end - int(factor * length * 1e9), end)
-        if len(part.time) >= 3:
-            break
-    count = len(part.time)
-    if not count:
-        return Window(0, float("nan"), float("nan"), 0.0)
-    speed = 0.0
-    if count >= 3 and part.time[-1] > part.time[0]:
-        seconds = (part.time - part.time[0]) * 1e-9
-        speed = float(np.polyfit(seconds, part.width, 1)[0])
-    return Window(count, float(np.mean(part.width)), _mean(part.force), speed)
-
-
-def steady(trace: SensorTrace, end: int, short: float, long: float, noise: Noise) -> Window:
-    """The figures before ``end`` [ns], averaged as far back as nothing changed.
-
-    Args:
-        trace: What was read.
-        end: When [ns].
-        short: Length of one part [s].
-        long: Of the longest stretch [s].
-        noise: Of the gripper's readings.
-
-    Returns:
-        The means of the longest stretch in which each part agrees with the last
-        one; the speed is that of the last part, where a loss shows first.
-    """
-    last = _settled(trace, end, short, noise)
-    step, start = int(short * 1e9), end
-    while end - start + step <= int(long * 1e9):
-        before = trace.between(start - step, start - 1)
-        if not len(before.time) or not _agree(before, last, noise):
-            break
-        start -= step
-    if start >= end - step:
-        return last
-    part = trace.between(start, end)
-    return Window(len(part.time), float(part.width.mean()), _mean(part.force), last.speed)
-
-
-def _settled(trace: SensorTrace, end: int, short: float, noise: Noise) -> Window:
-    """The last window; its second half alone where something changed within it.
-
-    Something lost just before the end leaves large forces in the first half.
-    """
-    whole, half = window(trace, end, short), window(trace, end, short / 2)
-    before = trace.between(end - int(short * 1e9), end - int(short / 2 * 1e9) - 1)
-    if len(before.time) and half.samples >= 3 and not _agree(before, half, noise):
-        return replace(half, speed=whole.speed)
-    return whole
-
-
-def _agree(part: SensorTrace, last: Window, noise: Noise) -> bool:
-    """Whether two means differ by less than three standard deviations of their difference."""
-    tolerance = 3 * (1 / max(last.samples, 1) + 1 / len(part.time)) ** 0.5
-    same_width = abs(float(part.width.mean()) - last.width) <= tolerance * noise.width
-    change = abs(_mean(part.force) - last.force)
-    return same_width and (math.isnan(change) or change <= tolerance * noise.force)
-
-
-def figures(
-    execution: Execution, hold: float, steady_window: float, close: float, noise: Noise
-) -> Figures:
+def figures(execution: Execution, options: GraspOptions, noise: Noise) -> Figures:
     """Compute the figures of a grasp that ran to the end of its lift.
 
     Args:
         execution: With a trace and the phases ACT and LIFT.
-        hold: Length of the window at the end of the lift [s].
-        steady_window: Up to which it grows where nothing changed [s].
-        close: Length of the window after closing [s]: where fingers strike each other, their
-            motor reads its full force until a moment before it stops.
+        options: Lengths of the windows, and how old a reading may be.
         noise: Of the gripper's readings.
     """
     trace = execution.trace
     act, lift = execution.phase(PhaseCode.ACT), execution.phase(PhaseCode.LIFT)
     assert trace is not None and act is not None and lift is not None
-    after = trace.between(lift.end - int(hold * 1e9), lift.end)
-    lifting = min(steady_window, (lift.end - lift.start) * 1e-9)
+    readings = Readings.of(trace)
+    patience = options.hold_window
+    patience = max(patience, min(options.silence, options.silence_periods * readings.period()))
+    end = _last_word(readings, lift.end, patience)
+    known = readings.between(act.start, end)
+    age = (lift.end - int(known.time[-1])) * 1e-9 if len(known) else math.inf
+    close = options.close_window
+    after = trace.between(lift.end - int(options.hold_window * 1e9), lift.end)
     payload, sigma = _payload(execution, trace, after)
-    during = trace.between(act.start, lift.end)
-    peak = float(np.nanmax(during.force)) if np.isfinite(during.force).any() else float("nan")
+    forces = known.force[np.isfinite(known.force)]
+    lifting = min(options.steady_window, (lift.end - lift.start) * 1e-9)
+    closed = min(act.end + int(close * 1e9), lift.end)
     return Figures(
-        window(trace, min(act.end + int(close * 1e9), lift.end), close),
-        steady(trace, lift.end, hold, lifting, noise),
-        peak,
+        window(readings, closed, close, options.silence, noise),
+        steady(readings, end, options.hold_window, lifting, patience, noise),
+        float(forces.max()) if len(forces) else float("nan"),
         payload,
         sigma,
         struck(execution),
+        age,
     )
+
+
+def _last_word(readings: Readings, end: int, patience: float) -> int:
+    """Time of the gripper's first reading from the lift's end on [ns]; the end, without one.
+
+    What a slow gripper said before it may be older than a loss.
+    """
+    later = readings.between(end, end + int(patience * 1e9))
+    return int(later.time[0]) if len(later) else end
 
 
 def struck(execution: Execution) -> float:
@@ -218,8 +142,3 @@ def _along(trace: SensorTrace, direction: np.ndarray) -> np.ndarray:
     """(N,) force on the wrist along a direction [N], where there is a reading."""
     forces = trace.wrench[:, :3] @ direction
     return np.asarray(forces[np.isfinite(forces)])
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")

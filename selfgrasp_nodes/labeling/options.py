@@ -24,6 +24,10 @@ class GraspOptions(Spec):
         steady_window: Readings are averaged over up to this long before the end
             of the lift, as far back as they agree with the last ones [s].
         close_window: Length of the window after the end of closing [s].
+        silence: A gripper whose last reading is older than this at the end of the
+            lift is silent [s].
+        silence_periods: And one whose last reading is older than so many times what
+            it takes from one to the next, but never within ``hold_window``.
         width_margin: Openings larger than the closed one by this are held open
             by something [m].
         width_sigmas: The margin is at least this many standard deviations of
@@ -42,10 +46,12 @@ class GraspOptions(Spec):
             hand struck something [N].
     """
 
-    version: Version = "grasp/3"
+    version: Version = "grasp/4"
     hold_window: Positive = 0.06
     steady_window: Positive = 0.8
     close_window: Positive = 0.03
+    silence: Positive = 0.25
+    silence_periods: Positive = 3.0
     width_margin: Positive = 0.0003
     width_sigmas: NonNegative = 3.0
     force_floor: Positive = 0.5

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfgrasp_nodes.errors import EmptyObservation
-from selfgrasp_nodes.labeling.figures import Figures, Noise, Window, figures, struck
+from selfgrasp_nodes.labeling.figures import Figures, figures, struck
 from selfgrasp_nodes.labeling.options import LabelOptions, load_options
+from selfgrasp_nodes.labeling.readings import Noise, Window
 from selfgrasp_nodes.perception.change import ChangeRule, changed_area
 from selfgrasp_nodes.robots import GripperSpec
 from selfgrasp_nodes.types import (
@@ -35,14 +36,14 @@ class Verdict:
     """Whether something is between the fingers.
 
     Attributes:
-        held: The answer.
+        held: The answer; None where the sensors that speak cannot tell.
         confidence: 0.5 where the decisive figure sits on its threshold, towards
             1 away from it; less where figures contradict each other. A
             heuristic, not a calibrated probability.
         reason: Which figure decided.
     """
 
-    held: bool
+    held: bool | None
     confidence: float
     reason: str
 
@@ -79,11 +80,16 @@ class GraspRule:
         if act is None and execution.code in (OutcomeCode.UNKNOWN, OutcomeCode.EXECUTION_FAILED):
             # Recordings made before motion itself said BLOCKED call it a failure, too,
             # where a wrench limit stopped the way down: what the wrist felt tells it apart.
-            force = struck(execution)
-            if force >= self.options.grasp.block_force or execution.code == OutcomeCode.UNKNOWN:
-                text = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
-                reason = f"the fingers never closed: the descent was stopped{text}"
-                return Outcome(OutcomeCode.BLOCKED, 1.0, reason, version)
+            force, limit = struck(execution), self.options.grasp.block_force
+            if force >= limit:
+                reason = f"the descent was stopped ({force:.0f} N on the way down)"
+                sure = _confidence(force / limit - 1)
+                reason = f"the fingers never closed: {reason}"
+                return Outcome(OutcomeCode.BLOCKED, sure, reason, version)
+            if execution.code == OutcomeCode.UNKNOWN:
+                felt = f" ({force:.0f} N on the way down)" if math.isfinite(force) else ""
+                reason = f"the fingers never closed, and the wrist does not tell why{felt}"
+                return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
         # What went wrong in the carry does not touch what was held at the end of the lift.
         lifted = execution.phase(PhaseCode.CARRY) is not None
         if execution.code != OutcomeCode.UNKNOWN and not lifted:
@@ -97,25 +103,17 @@ class GraspRule:
         ):
             reason = "no readings of the gripper between closing and the end of the lift"
             return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
-        options = self.options.grasp
-        found = figures(
-            execution,
-            options.hold_window,
-            options.steady_window,
-            options.close_window,
-            Noise(gripper.width_noise, gripper.force_noise),
-        )
-        if not found.held.samples:
-            reason = "no readings of the gripper at the end of the lift"
-            return Outcome(OutcomeCode.UNKNOWN, 0.0, reason, version)
-        return self._decide(gripper, found)
+        noise = Noise(gripper.width_noise, gripper.force_noise)
+        return self._decide(gripper, figures(execution, self.options.grasp, noise))
 
     def _decide(self, gripper: GripperSpec, found: Figures) -> Outcome:
         options = self.options.grasp
         at_end = self.holds(found.held, gripper, found)
         at_close = self.holds(found.closed, gripper)
         blocked = math.isfinite(found.struck) and found.struck >= options.block_force
-        if at_end.held:
+        if at_end.held is None:
+            code, reason = OutcomeCode.UNKNOWN, at_end.reason
+        elif at_end.held:
             code, reason = OutcomeCode.SUCCESS, at_end.reason
         elif blocked:
             code = OutcomeCode.BLOCKED
@@ -153,38 +151,58 @@ class GraspRule:
             found: The weight on the wrist, where it may be asked.
         """
         options = self.options.grasp
+        if not seen.widths and not seen.forces:
+            return self._by_weight(found, _silence(found))
         if seen.speed < -options.closing_speed:
             sure = _confidence(-seen.speed / options.closing_speed - 1)
             return Verdict(False, sure, f"the fingers still closed at {-seen.speed:.2f} m/s")
         margin = self._width_margin(seen, gripper)
         gap = seen.width - gripper.width_min
-        if not math.isfinite(seen.force):
-            return self._by_width(gap, margin, found)
-        threshold = self._force_threshold(seen, gripper)
-        if gap <= margin:
-            threshold += options.stop_force
-        if math.isinf(threshold):
-            return self._by_width(gap, margin, found)
+        apart = gap > margin  # not where no width is known
+        threshold = self._force_threshold(seen, gripper) + (0 if apart else options.stop_force)
+        if not seen.widths and seen.force < threshold:
+            # A gripper that does not know its opening may report any force, too.
+            return self._by_weight(found, f"no width was read, and {seen.force:.1f} N do not tell")
+        if not seen.forces or math.isinf(threshold):
+            return self._by_width(seen, gap, margin, gripper, found)
         sure = _confidence((seen.force - threshold) / threshold)
-        text = f"{seen.force:.1f} N at {1e3 * seen.width:.1f} mm"
+        text = f"{seen.force:.1f} N at {_mm(seen.width)}"
         if seen.force < threshold:
-            what = "nothing pushed back" if gap > margin else "the fingers closed"
+            what = "nothing pushed back" if apart else "the fingers closed"
             return Verdict(False, sure, f"{what}: {text}")
-        if gap > margin:
+        if apart:
             return Verdict(True, sure, f"held with {text}")
-        # At the smallest opening force stands alone, unless the wrist felt a weight.
+        # Without a width that tells, force stands alone, unless the wrist felt a weight.
         sure = sure if self._weighs(found) else min(sure, 0.8)
-        return Verdict(True, sure, f"held with {text}, as thin as the closed gripper")
+        thin = ", as thin as the closed gripper" if seen.widths else ""
+        return Verdict(True, sure, f"held with {text}{thin}")
 
-    def _by_width(self, gap: float, margin: float, found: Figures | None) -> Verdict:
+    def _by_width(
+        self,
+        seen: Window,
+        gap: float,
+        margin: float,
+        gripper: GripperSpec,
+        found: Figures | None,
+    ) -> Verdict:
         """Without a force that tells: the fingers stand apart, or the wrist feels a weight."""
+        unread = gripper.measures_force and not seen.forces
         sure = _confidence((gap - margin) / margin)
         text = f"{1e3 * gap:.1f} mm above the closed width"
         if gap > margin:
+            sure = min(sure, 0.8) if unread else sure
             return Verdict(True, sure, f"the fingers stalled {text}")
+        if unread:
+            return self._by_weight(found, f"the fingers closed, and no force was read: {text}")
         if found is not None and self._weighs(found):
             return Verdict(True, 0.7, f"{found.payload:.1f} N hang on the closed fingers")
         return Verdict(False, sure, f"the fingers closed: {text}")
+
+    def _by_weight(self, found: Figures | None, missing: str) -> Verdict:
+        """The wrist alone. That it feels nothing says nothing: objects may be light."""
+        if found is not None and self._weighs(found):
+            return Verdict(True, 0.7, f"{found.payload:.1f} N hang on the hand; {missing}")
+        return Verdict(None, 0.0, missing)
 
     def _weighs(self, found: Figures | None) -> bool:
         """Whether the wrist feels a weight beyond doubt."""
@@ -197,7 +215,7 @@ class GraspRule:
 
     def _width_margin(self, seen: Window, gripper: GripperSpec) -> float:
         options = self.options.grasp
-        noise = gripper.width_noise / max(seen.samples, 1) ** 0.5
+        noise = gripper.width_noise / max(seen.widths, 1) ** 0.5
         return max(options.width_margin, options.width_sigmas * noise)
 
     def _force_threshold(self, seen: Window, gripper: GripperSpec) -> float:
@@ -207,7 +225,7 @@ class GraspRule:
         value: sqrt(2 / pi) sigma, with deviation sqrt(1 - 2 / pi) sigma.
         """
         options = self.options.grasp
-        spread = math.sqrt(1 - 2 / math.pi) / max(seen.samples, 1) ** 0.5
+        spread = math.sqrt(1 - 2 / math.pi) / max(seen.forces, 1) ** 0.5
         noise = gripper.force_noise * (math.sqrt(2 / math.pi) + options.force_sigmas * spread)
         return max(options.force_floor, noise)
 
@@ -251,3 +269,13 @@ class GraspRule:
 def _confidence(distance: float) -> float:
     """0.5 on a threshold, towards 1 away from it; ``distance`` in units of the threshold."""
     return 1.0 - 0.5 * math.exp(-3.0 * abs(distance))
+
+
+def _silence(found: Figures | None) -> str:
+    if found is None or math.isinf(found.age):
+        return "no readings of the gripper"
+    return f"the gripper fell silent {found.age:.2f} s before the end of the lift"
+
+
+def _mm(width: float) -> str:
+    return f"{1e3 * width:.1f} mm" if math.isfinite(width) else "an unknown width"

@@ -102,7 +102,8 @@ def without_force(trial: Trial, rule: GraspRule, gripper: GripperSpec) -> Outcom
     execution = trial.execution
     assert execution.trace is not None
     trace = replace(execution.trace, force=np.full(len(execution.trace.time), np.nan))
-    return rule.label_grasp(replace(execution, trace=trace), gripper).code
+    blind = gripper.model_copy(update={"measures_force": False})
+    return rule.label_grasp(replace(execution, trace=trace), blind).code
 
 
 _loops: dict[str, FastLoop] = {}

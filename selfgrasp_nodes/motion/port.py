@@ -22,6 +22,8 @@ class ArmSample:
         width: Opening of the gripper [m].
         force: Of its motor [N]; NaN where not measured.
         wrench: (6,) force [N] and torque [N m] at the wrist; NaN where not measured.
+        gripper_time: When width and force were read [ns]; None: at ``time``.
+        wrench_time: When the wrench was read [ns]; None: at ``time``.
     """
 
     time: int
@@ -30,6 +32,8 @@ class ArmSample:
     width: float
     force: float
     wrench: np.ndarray
+    gripper_time: int | None = None
+    wrench_time: int | None = None
 
 
 Watch = Callable[[ArmSample], None]

@@ -76,7 +76,10 @@ class LabelNode(BaseNode):
         set_ok(response)
 
     def _trace(self, candidate: Candidate, phases: tuple[Phase, ...]) -> SensorTrace:
-        """The sensors' history during the phases; waits for the last sample to arrive.
+        """The sensors' history during the phases, to the gripper's first word after them.
+
+        Waits for the last sample to arrive. A gripper that speaks seldom may lose something
+        after its last word: its next one is waited for, unless it is silent.
 
         Raises:
             InvalidCandidate: If there are no phases.
@@ -86,12 +89,14 @@ class LabelNode(BaseNode):
             raise InvalidCandidate("a grasp is labelled by its phases, and none were given")
         sensors = self._sensors[self.robot.arm(candidate.arm).name]
         end = phases[-1].end
+        silent = end + round(self.rule.options.grasp.silence * 1e9)
         limit = time.monotonic() + self.values["timeout"]
-        while sensors.newest is None or sensors.newest.time < end:
-            if time.monotonic() > limit:
+        while (word := sensors.first_word(end)) is None and time.monotonic() < limit:
+            now = 0 if sensors.newest is None else sensors.newest.time
+            if now >= silent:
                 break
-            sensors.wait_newer(0 if sensors.newest is None else sensors.newest.time, 0.05)
-        trace = sensors.trace(phases[0].start, end)
+            sensors.wait_newer(now, 0.05)
+        trace = sensors.trace(phases[0].start, end if word is None else word)
         if trace is None or not np.any(trace.time >= phases[-1].start):
             raise Unavailable(
                 f"no samples of arm {sensors.arm.name!r} at the time of the try; do "

@@ -70,13 +70,16 @@ class Phase:
 class SensorTrace:
     """What the robot's own sensors said during a try, on one time base.
 
+    A sensor that speaks less often than the joints, or has fallen silent, has NaN
+    in between: nothing that was read before is repeated as if it were read again.
+
     Attributes:
         time: (N,) int64 [ns].
-        width: (N,) measured opening of the gripper [m].
-        force: (N,) gripper force as its motor reports it [N]; NaN where the
-            gripper does not measure force.
+        width: (N,) measured opening of the gripper [m]; NaN where none was read.
+        force: (N,) gripper force as its motor reports it [N]; NaN where none was
+            read, or the gripper does not measure force.
         wrench: (N, 6) force [N] and torque [N m] at the wrist sensor, in the
-            sensor's frame; NaN where there is none.
+            sensor's frame; NaN where none was read.
         joints: (N, J) arm joint positions [rad].
         effort: (N, J) arm joint efforts [N m]; NaN where not measured.
     """

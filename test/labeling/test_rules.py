@@ -127,14 +127,14 @@ def test_an_object_as_thin_as_the_closed_gripper_is_told_by_force(rule):
 
 def test_where_closed_fingers_press_on_each_other_only_a_weight_tells():
     """A gripper that reports its full force when it closed on nothing (``stop_force: .inf``)."""
-    options = load_options(grasp={"stop_force": math.inf, "version": "grasp/3"})
+    options = load_options(grasp={"stop_force": math.inf, "version": "grasp/4"})
     rule = GraspRule(options)
     empty = grasp(RG2, RG2.width_min, force=20, weight=0)
     assert rule.label_grasp(empty, RG2).code == OutcomeCode.MISSED
     heavy = grasp(RG2, RG2.width_min, force=20, weight=3)
     outcome = rule.label_grasp(heavy, RG2)
     assert outcome.code == OutcomeCode.SUCCESS
-    assert outcome.rule_version == "grasp/3"
+    assert outcome.rule_version == "grasp/4"
     assert rule.label_grasp(grasp(RG2, 0.005, force=20), RG2).code == OutcomeCode.SUCCESS
 
 
@@ -181,7 +181,7 @@ def test_what_ended_early_or_was_not_measured(rule):
     failed = replace(held, code=OutcomeCode.EXECUTION_FAILED, error="controller aborted")
     outcome = rule.label_grasp(failed, RG2)
     assert (outcome.code, outcome.reason) == (OutcomeCode.EXECUTION_FAILED, "controller aborted")
-    assert outcome.rule_version == "grasp/3"
+    assert outcome.rule_version == "grasp/4"
     assert rule.label_grasp(replace(held, trace=None), RG2).code == OutcomeCode.UNKNOWN
     silent = replace(held, trace=held.trace.between(0, 700 * MS))
     assert rule.label_grasp(silent, RG2).code == OutcomeCode.UNKNOWN

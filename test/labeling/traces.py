@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -101,6 +102,38 @@ def grasp(
         max_force=force,
     )
     return Execution(candidate, tuple(Phase(c, a * MS, b * MS) for c, a, b in phases), trace)
+
+
+def without(
+    execution: Execution,
+    width: bool = True,
+    force: bool = True,
+    wrench: bool = False,
+    since: float = 0.0,
+) -> Execution:
+    """The same, with no readings of these sensors from a time [ms] on."""
+    trace = execution.trace
+    late = trace.time > since * MS
+    values = {}
+    for name, mute in (("width", width), ("force", force), ("wrench", wrench)):
+        value = getattr(trace, name).copy()
+        value[late & mute] = np.nan
+        values[name] = value
+    return replace(execution, trace=replace(trace, **values))
+
+
+def seldom(execution: Execution, period: int, first: int = 0) -> Execution:
+    """The same, by a gripper that speaks only every ``period`` [ms] from ``first`` on."""
+    trace = execution.trace
+    said = (trace.time // MS - first) % period == 0
+    return replace(
+        execution,
+        trace=replace(
+            trace,
+            width=np.where(said, trace.width, np.nan),
+            force=np.where(said, trace.force, np.nan),
+        ),
+    )
 
 
 def observation(height: float, name: str = "o") -> Observation:
