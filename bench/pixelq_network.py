@@ -2,14 +2,14 @@
 
     python bench/pixelq_network.py [--objects 10 30] [--threads N] [--repeats N] [--whole]
 
-The default network is the one that ships for the robot's gripper; the same with the sizes that
-it has where nothing is configured stands beside it. Both primitives at 16 rotations, on simulated scenes, each network in a process of
-its own: the policy's whole decision, five candidates ranked. Wall time is the
-median of the repeats over the scenes; CPU time over the threads is what a quiet
-machine would need at the least; memory is the process's largest, libraries
-included. The paper's network judges one rotation of both primitives, times 16;
-``--whole`` has it judge all of them. The limit for the default network is 100 ms
-on two cores and 1 GB.
+The default network is the one that ships for the robot's gripper; beside it stands the
+same with the sizes that it has where nothing is configured. Both primitives at 16
+rotations, on simulated scenes, each network in a process of its own: the policy's
+whole decision, five candidates ranked. Wall time is the median of the repeats over
+the scenes; CPU time over the threads is what a quiet machine would need at the least;
+memory is the process's largest, libraries included. The paper's network judges one
+rotation of both primitives, times 16; ``--whole`` has it judge all of them. The limit
+for the default network is 100 ms on two cores and 1 GB.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def _table1(result: dict[str, Any]) -> Table:
     for name, row in result.items():
         paper = PAPER["table1"][name]
         share = 100 * paper["positives"] / paper["tries"]
-        counts = (str(row["tries"]), str(row["positives"]), percent(row["rate"]))
-        counts += (percent(row["blocked"]),)
+        shares = (percent(row["rate"]), percent(row["blocked"]))
+        counts = (str(row["tries"]), str(row["positives"]), *shares)
         rows.append((name, *counts, f"{paper['tries']}, {share:.1f}"))
     headings: Row = (
         "tries",
