@@ -38,8 +38,23 @@ def joints_now(graph) -> np.ndarray:
 
     subscription = graph.node.create_subscription(JointState, "joint_states", take, 1)
     assert here.wait(5.0)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     return found[-1]
+
+
+def forget(graph, subscription) -> None:
+    """End a subscription where its messages are taken.
+
+    An executor that waits for a subscription fails if another thread destroys it.
+    """
+    gone = threading.Event()
+
+    def end() -> None:
+        graph.node.destroy_subscription(subscription)
+        gone.set()
+
+    graph.node.executor.create_task(end)
+    assert gone.wait(5.0)
 
 
 def ramp(target: np.ndarray, start: np.ndarray, seconds: float) -> Trajectory:

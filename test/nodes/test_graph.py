@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from control_msgs.action import FollowJointTrajectory, GripperCommand, ParallelGripperCommand
-from graph_cases import ARM, HOME, ROBOT, joints_now, ramp, until_quiet
+from graph_cases import ARM, HOME, ROBOT, forget, joints_now, ramp, until_quiet
 from rclpy.qos import qos_profile_sensor_data
 from selfgrasp.msg import Status
 from selfgrasp.srv import (
@@ -58,7 +58,7 @@ def test_cancel_stops_the_arm_within_a_tenth_of_a_second(graph) -> None:
     sent.cancel()
     assert sent.finished.wait(5.0)
     time.sleep(0.3)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     assert moving > 0.3, "it has to move before it can be stopped"
     later = [np.abs(v).max() for at, v in track if at > cancelled + 0.13]
     # 0.1 s, and the tick in which the cancel was on its way.
@@ -138,7 +138,7 @@ def test_pictures_come_on_request_only(graph) -> None:
     limit = time.monotonic() + 5
     while len(stamps) == unasked and time.monotonic() < limit:
         time.sleep(0.01)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     assert len(stamps) == unasked + 1
 
 

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from graph_cases import ARM, a_candidate, joints_now
+from graph_cases import ARM, a_candidate, forget, joints_now
 from selfgrasp.action import ClearTable, MoveArm, Pick
 from selfgrasp.msg import Observation, Status
 from selfgrasp.srv import (
@@ -101,7 +101,7 @@ def test_the_picker_clears_the_table_and_records_it(graph) -> None:
     refused = second.result(10.0)
     assert refused.code == Status.BUSY and "another goal runs" in refused.message
     result = first.result(150.0)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     assert result.cleared >= 1 and result.actions == len(result.trial_ids), result.message
     assert feedback[-1].feedback.cleared >= 1
     run = RunReader(graph.bag)
@@ -177,7 +177,7 @@ def test_a_cancel_of_the_picker_stops_the_arm_in_any_phase(graph, phase) -> None
     sent.cancel()
     result = sent.result(20.0)
     time.sleep(0.5)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     assert result.code == Status.CANCELLED, result.message
     # 0.1 s, and the tick in which the cancel was on its way.
     later = [speed for at, speed in track if at > cancelled + 0.13]
@@ -205,7 +205,7 @@ def test_every_node_reports_diagnostics(graph) -> None:
     limit = time.monotonic() + 30
     while len(seen) < len(graph.description.nodes) and time.monotonic() < limit:
         time.sleep(0.05)
-    graph.node.destroy_subscription(subscription)
+    forget(graph, subscription)
     assert set(seen) == set(graph.description.nodes)
     assert float(seen["sim"]["real_time_factor"]) > 0
 
