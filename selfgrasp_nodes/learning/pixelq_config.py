@@ -188,7 +188,9 @@ class PixelqTraining(Spec):
         tries: In all.
         steps: Of learning a try.
         optimizer: ``adamw``, or the paper's ``sgd`` with momentum 0.9.
-        rate: Of learning.
+        rate: Of learning, at first.
+        rate_steps: It falls to a half over so many steps, to a third over twice as many, and so
+            on; 0 keeps it.
         weight_decay: Of the optimiser.
         average: Decay a step of the running mean of the weights that acts and is
             saved; 0 for the last weights.
@@ -219,6 +221,7 @@ class PixelqTraining(Spec):
     steps: Annotated[int, Field(ge=1, le=100)] = 4
     optimizer: Literal["adamw", "sgd"] = "adamw"
     rate: Annotated[float, Field(gt=0, le=1)] = 0.002
+    rate_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Share = 0.02
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     push_weight: Annotated[float, Field(gt=0, le=10)] = 1.0

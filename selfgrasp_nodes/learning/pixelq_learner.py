@@ -121,6 +121,9 @@ class Learner:
                 f"the loss is no number after {self.steps} steps: begin anew with a lower rate; "
                 "the last checkpoint is whole"
             )
+        slow = self.config.rate_steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate / (1 + self.steps / slow if slow else 1)
         self.optimizer.zero_grad()
         mean = losses.mean()
         mean.backward()

@@ -50,6 +50,16 @@ def test_a_loss_that_is_no_number_is_said(robot) -> None:  # noqa: F811
         learner.step()
 
 
+def test_the_rate_falls(robot) -> None:  # noqa: F811
+    learner = Learner(CONFIG.model_copy(update={"rate": 0.01, "rate_steps": 2}), robot)
+    learner.add(a_try(0))
+    rates = []
+    for _ in range(5):
+        learner.step()
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01 / (1 + step / 2) for step in range(5)])
+
+
 def test_replay_draws_what_it_says(robot) -> None:  # noqa: F811
     options = Replay(batch=6, surprising=1.0, opposite=True, newest=True)
     learner = Learner(CONFIG.model_copy(update={"replay": options}), robot)
