@@ -164,12 +164,17 @@ class Evaluation:
         todo = [job for job in self.jobs if job not in self.results]
         if not todo:
             return
-        for job, done in run_jobs(todo, run_job, self.config.workers, _initialise, self.config):
-            result = self._died(job, done) if isinstance(done, WorkerDied) else done
-            self.results[job] = result
-            self._seconds = before + time.monotonic() - start
-            if on_run is not None:
-                on_run(result)
+        try:
+            for job, done in run_jobs(
+                todo, run_job, self.config.workers, _initialise, self.config
+            ):
+                result = self._died(job, done) if isinstance(done, WorkerDied) else done
+                self.results[job] = result
+                self._seconds = before + time.monotonic() - start
+                if on_run is not None:
+                    on_run(result)
+        finally:
+            _release()
 
     def report(self) -> dict[str, Any]:
         """All that is to be said about the runs that are done.
@@ -278,6 +283,15 @@ def _initialise(config: EvaluationConfig) -> None:
         friction_scale=config.friction_scale,
         **config.parameters,
     )
+
+
+def _release() -> None:
+    """Let go of this process's world, if the runs were made here.
+
+    A renderer that lives until the interpreter ends may find its display gone, and complains.
+    """
+    global _loop, _config
+    _loop = _config = None
 
 
 def run_job(job: Job) -> RunResult:

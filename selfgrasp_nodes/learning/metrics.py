@@ -113,7 +113,9 @@ def wilson(value: float, count: int) -> Estimate:
     z2 = float(stats.norm.ppf(0.975)) ** 2
     middle = (value + z2 / (2 * count)) / (1 + z2 / count)
     half = np.sqrt(z2 * (value * (1 - value) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return Estimate(value, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    # At 0 and at 1 rounding would put the value a hair outside its interval.
+    low, high = min(float(middle - half), value), max(float(middle + half), value)
+    return Estimate(value, max(0.0, low), min(1.0, high))
 
 
 def mean(values: Sequence[float], resamples: int = 10_000) -> Estimate:

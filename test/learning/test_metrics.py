@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selfgrasp_nodes.learning.metrics import FAILED, RunResult, mean, proportion, summarise
+from selfgrasp_nodes.learning.metrics import (
+    FAILED,
+    RunResult,
+    mean,
+    proportion,
+    summarise,
+    wilson,
+)
 
 
 def run(cleared: int, actions: int, grasps: int, successes: int) -> RunResult:
@@ -37,6 +44,13 @@ def test_perfect_runs_do_not_claim_certainty() -> None:
     assert mean([1.0] * 30) == proportion(30, 30) and mean([1.0] * 30).low < 0.9
     assert mean([0.0] * 30).high > 0.1 and mean([0.5] * 3).low < 0.3
     assert mean([10.0] * 3).as_dict() == {"value": 10.0, "low": None, "high": None}
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 11, 13, 30, 33, 99])
+def test_an_interval_holds_its_value(count: int) -> None:
+    for value in (0.0, 0.5, 1.0):
+        estimate = wilson(value, count)
+        assert 0 <= estimate.low <= value <= estimate.high <= 1
 
 
 def test_no_data_is_none_in_json() -> None:
