@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from selfgrasp_nodes.orchestration.cancelling import CancelWatcher
 from selfgrasp_nodes.orchestration.events import Event, RunIdentity, State
 from selfgrasp_nodes.orchestration.limits import Limits, Progress, StopReason
 from selfgrasp_nodes.orchestration.ports import Ports, Running
-from selfgrasp_nodes.perception.change import changed_area, changed_near
+from selfgrasp_nodes.perception.change import ChangeResult, changed_area, changed_near
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
@@ -316,18 +317,25 @@ class TrialSequence:
 
 def _touched(before: Observation, after: Observation | None) -> Callable[[Candidate], bool]:
     """Says of a try whether the table changed about it; everywhere, where that cannot be seen."""
-    if after is None or before.heightmap is None or after.heightmap is None:
+    old, new = before.heightmap, None if after is None else after.heightmap
+    if old is None or new is None:
         return lambda _: True
-    try:
-        result = changed_area(before.heightmap, after.heightmap)
-    except InvalidImage:
-        return lambda _: True
-    workspace = before.heightmap.workspace
+
+    @cache
+    def compared() -> ChangeResult | None:
+        # Asked for only where something failed: most tries need no second comparison.
+        try:
+            return changed_area(old, new)
+        except InvalidImage:
+            return None
 
     def touched(candidate: Candidate) -> bool:
+        result = compared()
+        if result is None:
+            return True
         start = candidate.pose[:2, 3]
         along = np.array([np.cos(candidate.angle), np.sin(candidate.angle)])
-        return changed_near(result, workspace, start, start + candidate.push_length * along)
+        return changed_near(result, old.workspace, start, start + candidate.push_length * along)
 
     return touched
 
