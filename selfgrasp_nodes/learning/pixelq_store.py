@@ -208,9 +208,7 @@ class PixelStore:
 
     def columns(self, *names: str) -> dict[str, np.ndarray]:
         """Some numbers of all tries, in order."""
-        wanted = ", ".join(f'"{name}"' for name in names)
-        rows = self._base.execute(f"SELECT {wanted} FROM tries ORDER BY number").fetchall()
-        return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+        return _columns(self._base, names)
 
     def next_episode(self) -> int:
         """The smallest number above all that have a try."""
@@ -218,6 +216,36 @@ class PixelStore:
             int(self._base.execute("SELECT COALESCE(MAX(episode), -1) FROM tries").fetchone()[0])
             + 1
         )
+
+
+def read_columns(path: Path, *names: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a training depends on, and some numbers of all its tries; the file is only read.
+
+    Args:
+        path: Of a :class:`PixelStore`, also of one that still grows.
+        names: Of columns, as :class:`PixelTry` names them.
+
+    Raises:
+        StorageError: If it is missing or damaged, or holds no training.
+    """
+    try:
+        base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            kept = base.execute("SELECT value FROM about WHERE key='identity'").fetchone()
+            return json.loads(kept[0]), _columns(base, names)
+        finally:
+            base.close()
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path} holds no tries of pixel values ({error}): give tries.sqlite of the --out "
+            "folder of 'selfgrasp train pixelq'"
+        ) from error
+
+
+def _columns(base: sqlite3.Connection, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    wanted = ", ".join(f'"{name}"' for name in names)
+    rows = base.execute(f"SELECT {wanted} FROM tries ORDER BY number").fetchall()
+    return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
 
 
 def check_identity(kept: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
