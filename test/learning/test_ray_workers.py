@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,12 +61,16 @@ def test_a_node_is_killed_in_the_middle_and_the_store_is_the_same(
     killed = []
 
     def kill_when_both_work(progress) -> None:
-        # An actor takes its node's only CPU; the second one may start long after the first.
         if killed or progress.episodes < 2:
             return
-        if not ray.available_resources().get("CPU"):
-            cluster.remove_node(second, allow_graceful=False)
-            killed.append(progress.labelled)
+        # An actor takes its node's only CPU. The second one may start long after the first, which
+        # gets no further episode before this returns.
+        limit = time.monotonic() + 120
+        while ray.available_resources().get("CPU"):
+            assert time.monotonic() < limit, f"no second worker: {ray.available_resources()}"
+            time.sleep(0.05)
+        cluster.remove_node(second, allow_graceful=False)
+        killed.append(progress.labelled)
 
     done = collect(config, tmp_path / "ray.store", 36, 2, cluster.address, kill_when_both_work)
     assert killed and killed[0] < 36 <= done.labelled and done.left_out == 0
