@@ -241,6 +241,9 @@ class PixelqTraining(Spec):
             )
         if self.loss == "probability" and self.target.bootstrap == "push" and most > 1:
             raise ValueError("push_reward + discount must not exceed 1 with loss 'probability'")
+        if self.target.border and self.target.bootstrap == "all":
+            # A grasp at the border takes volume from the picture, too, and would count as a loss.
+            raise ValueError("target.border is a rule for pushes: it needs bootstrap 'push'")
         if self.clutter[0].since or [c.since for c in self.clutter] != sorted(
             c.since for c in self.clutter
         ):

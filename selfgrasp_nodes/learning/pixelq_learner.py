@@ -176,7 +176,12 @@ class Learner:
         """Judge anew what came after, where it never was, or by an older copy."""
         refresh = self.config.target.refresh
         left = int((self.steps + 1) * refresh) - int(self.steps * refresh)
-        for memory in dict.fromkeys(chosen):
+        memories = list(dict.fromkeys(chosen))
+        if not self.config.target.every:
+            # A network that judges itself is another one after each step: the newest try, in
+            # every batch, would use up what may be judged anew.
+            memories.sort(key=lambda memory: memory.judged)
+        for memory in memories:
             if not memory.ahead or memory.judged == self.copies:
                 continue
             if memory.judged >= 0:

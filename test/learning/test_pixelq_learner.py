@@ -103,6 +103,19 @@ def test_labels_are_judged_anew_when_the_judge_is(robot) -> None:  # noqa: F811
     assert first.judged == 1 and first.future != before
 
 
+def test_a_network_that_judges_itself_judges_old_tries_anew_and_not_the_newest(robot) -> None:  # noqa: F811
+    options = TargetOptions(bootstrap="all", double=False, every=0, refresh=1)
+    update = {"target": options, "loss": "value", "average": 0.0}
+    learner = Learner(CONFIG.model_copy(update=update), robot)
+    for i in range(6):
+        learner.add(a_try(i, success=True, changed=True))
+    for _ in range(12):
+        learner.step()
+    ages = np.array([learner.copies - 1 - m.judged for m in learner.memories])
+    # One a step, in turn: none is older than there are tries, but for those not drawn.
+    assert ages.max() <= 9 and len(set(ages)) == len(ages)
+
+
 def test_a_push_learns_from_the_grasp_that_follows_it(robot) -> None:  # noqa: F811
     options = TargetOptions(bootstrap="push", push_reward=0.0, hindsight=True)
     learner = Learner(CONFIG.model_copy(update={"target": options}), robot)
@@ -279,6 +292,7 @@ def test_every_variant_learns(robot, name) -> None:  # noqa: F811
         ("tries: -1", "tries"),
         ("networks: {}", "valid keys"),
         ("loss: probability\ntarget: {bootstrap: all}", "needs values in 0..1"),
+        ("target: {bootstrap: all, border: true}", "bootstrap 'push'"),
         ("clutter: [{since: 5}]", "since: 0"),
         ("clutter: [{objects: [9, 3]}]", "least, largest"),
         ("base: missing.yaml", "cannot be read"),
