@@ -75,14 +75,17 @@ def cells(seeds: Sequence[Sequence[RunResult]], measure: str, completed: bool = 
 def estimate(measured: Cells) -> Estimate:
     """The mean with its 95 % interval over scenes and training seeds.
 
-    A bootstrap of one scene, or of scenes that all agree, has no width: the interval is Wilson's
-    over the scenes then.
+    A bootstrap of one scene, or of scenes that all agree, has no width, and one of scenes of
+    which most agree hardly any: how far another scene may be from these it cannot tell. There
+    each end is the farther one of its own and Wilson's over the scenes.
     """
-    if not _varies(measured.values):
-        return _wilson(measured.values)
-    (draws,) = _draws([measured.values])
+    values = measured.values
+    if not _varies(values):
+        return _wilson(values)
+    (draws,) = _draws([values])
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return Estimate(measured.value, float(low), float(high))
+    found = Estimate(measured.value, float(low), float(high))
+    return _farther(found, _wilson(values)) if _agrees(values) else found
 
 
 def completion(seeds: Sequence[Sequence[RunResult]]) -> Estimate:
@@ -100,21 +103,23 @@ def difference(one: Cells, other: Cells) -> Estimate:
     """Mean of ``one`` less that of ``other`` on the scenes that both have, scene by scene.
 
     Both are drawn on the same scenes in each resample, each with its own training seeds. Where
-    neither varies the interval is Newcombe's (1998, method 10, of two shares as if independent).
+    most scenes of one agree (see :func:`estimate`) the interval reaches at least as far as
+    Newcombe's (1998, method 10, of two shares as if independent) of both intervals.
     """
     common = [scene for scene in one.scenes if scene in set(other.scenes)]
     a, b = (c.values[:, [c.scenes.index(s) for s in common]] for c in (one, other))
     if np.isnan(a).all() or np.isnan(b).all():
         return Estimate(NAN, NAN, NAN)
-    if not _varies(a) and not _varies(b):
-        x, y = _wilson(a), _wilson(b)
-        less = float(np.hypot(x.value - x.low, y.high - y.value))
-        more = float(np.hypot(x.high - x.value, y.value - y.low))
-        value = x.value - y.value
-        return Estimate(value, max(value - less, -1.0), min(value + more, 1.0))
+    value = _mean(a) - _mean(b)
     first, second = _draws([a, b])
     low, high = np.nanpercentile(first - second, [2.5, 97.5])
-    return Estimate(_mean(a) - _mean(b), float(low), float(high))
+    found = Estimate(value, float(low), float(high))
+    if not _agrees(a) and not _agrees(b):
+        return found
+    x, y = (estimate(Cells(tuple(common), values)) for values in (a, b))
+    less = float(np.hypot(x.value - x.low, y.high - y.value))
+    more = float(np.hypot(x.high - x.value, y.value - y.low))
+    return _farther(found, Estimate(value, max(value - less, -1.0), min(value + more, 1.0)))
 
 
 def measures(seeds: Sequence[Sequence[RunResult]]) -> dict[str, object]:
@@ -158,6 +163,17 @@ def _varies(values: np.ndarray) -> bool:
     """Whether a table of cells has several scenes with values, that differ."""
     there = ~np.isnan(values)
     return int(there.any(axis=0).sum()) > 1 and float(np.ptp(values[there])) > 0
+
+
+def _agrees(values: np.ndarray) -> bool:
+    """Whether at least half of a table's cells have one and the same value."""
+    counts = np.unique(values[~np.isnan(values)].round(9), return_counts=True)[1]
+    return bool(len(counts)) and 2 * int(counts.max()) >= int(counts.sum())
+
+
+def _farther(one: Estimate, other: Estimate) -> Estimate:
+    """The value of the first, each end that of both which is farther from it."""
+    return Estimate(one.value, min(one.low, other.low), max(one.high, other.high))
 
 
 def _wilson(values: np.ndarray) -> Estimate:

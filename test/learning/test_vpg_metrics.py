@@ -88,6 +88,26 @@ def test_where_all_scenes_agree_the_interval_is_wilsons_over_scenes() -> None:
     assert completion([repeats([0.0] * 3)]) == proportion(0, 3)
 
 
+def test_one_lost_run_does_not_narrow_the_interval() -> None:
+    perfect = repeats([1.0] * 12)
+    nearly = [*perfect[:-1], run(11, 2, 8, 4, seed=29)]
+    whole, less = completion([perfect]), completion([nearly])
+    assert less.low < whole.low + 0.01 < 0.8 and less.high == 1.0
+    apart = differences([perfect], [nearly])["completion"]
+    assert apart["low"] < -0.15 and apart["high"] > 0.15
+
+
+def test_the_interval_covers_scenes_that_are_rare_and_hard() -> None:
+    """One scene of twenty is never completed, the others in 99 runs of 100."""
+    rng = np.random.default_rng(5)
+    hits = 0
+    for number in range(60):
+        chances = [0.0 if rng.random() < 0.05 else 0.99 for _ in range(12)]
+        found = completion([repeats(chances, 30, seed=number)])
+        hits += found.low <= 0.95 * 0.99 <= found.high
+    assert hits / 60 >= 0.9
+
+
 def test_no_interval_is_without_width() -> None:
     # All grasps held; each scene one and the same efficiency; one scene; one against none of all.
     equal = [run(scene, 5, 8, 8, seed=n) for scene in range(4) for n in range(3)]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selfgrasp_nodes.policies.pixelq import windows
-from selfgrasp_nodes.policies.pixelq.actions import Motions
+from selfgrasp_nodes.policies.pixelq.actions import STEP, Motions
 from selfgrasp_nodes.policies.pixelq.state import RESOLUTION
 
 UNIT = 0.03
@@ -57,6 +57,7 @@ class Branch(nn.Module):
             farthest = max(farthest, float(points.norm(dim=1).max()))
             if name in self.used:
                 size += channels[name] * columns * rows
+        self._cells: dict[tuple[str, int, int], Tensor] = {}
         self.reach = int(np.ceil(farthest / RESOLUTION)) + 1
         parts, bound = 2 ** len(axes), 1 / np.sqrt(size)
         self.weights = nn.ParameterDict()
@@ -76,6 +77,15 @@ class Branch(nn.Module):
     def points(self, name: str) -> Tensor:
         """(K, 2) of a window [m]."""
         return getattr(self, f"points_{name}")
+
+    def cells(self, name: str, rotation: int, stride: int) -> Tensor:
+        """(K,) int32 steps from a cell to a window's points in a picture of ``stride`` columns."""
+        key = name, rotation, stride
+        if key not in self._cells:
+            angle = torch.tensor([STEP * rotation])
+            at = windows.offsets(self.points(name), angle)[0].round().int()
+            self._cells[key] = at[:, 0] * stride + at[:, 1]
+        return self._cells[key]
 
     def image(self, coded: np.ndarray, color: np.ndarray) -> dict[str, np.ndarray]:
         """What is kept of a tried action's surroundings, each (S, S, ...) float16.

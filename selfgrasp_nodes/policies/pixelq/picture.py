@@ -31,20 +31,20 @@ class Picture:
         found = (rows + self.border) * self.stride + cols + self.border
         return torch.from_numpy(found.astype(np.int32))
 
-    def at(self, points: Tensor, flat: Tensor, angle: float) -> Tensor:
-        """(N, K) heights [m] at points (K, 2) of a window, seen from cells."""
-        cells = windows.offsets(points, torch.tensor([angle]))[0].round().int()
-        index = flat[:, None] + (cells[:, 0] * self.stride + cells[:, 1])[None]
-        found = torch.index_select(self.planes["height"], 0, index.reshape(-1))
-        return found.reshape(len(flat), len(points))
+    def at(self, branch: Branch, points: Tensor, flat: Tensor, rotation: int) -> Tensor:
+        """(N, K) heights [m] at some points (K,) of the window of heights, seen from cells."""
+        shift = branch.cells("height", rotation, self.stride)[points]
+        index = (flat[:, None] + shift[None]).reshape(-1)
+        found = torch.index_select(self.planes["height"], 0, index)
+        return found.reshape(len(flat), len(shift))
 
-    def sample(self, branch: Branch, flat: Tensor, angle: float) -> dict[str, Tensor]:
+    def sample(self, branch: Branch, flat: Tensor, rotation: int) -> dict[str, Tensor]:
         """Windows at cells: (N, K), colours (3, N, K)."""
         sampled = {}
         for name in branch.meshes:
-            at = windows.offsets(branch.points(name), torch.tensor([angle]))[0].round().int()
-            index = (flat[:, None] + (at[:, 0] * self.stride + at[:, 1])[None]).reshape(-1)
-            shape = (len(flat), len(at))
+            shift = branch.cells(name, rotation, self.stride)
+            index = (flat[:, None] + shift[None]).reshape(-1)
+            shape = (len(flat), len(shift))
             if name == "color":
                 found = [torch.index_select(p, 0, index).reshape(shape) for p in self._colors]
                 sampled[name] = torch.stack(found)

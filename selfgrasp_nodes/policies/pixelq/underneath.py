@@ -35,19 +35,29 @@ class Underneath(nn.Module):
         super().__init__()
         self.motions, self.widths = motions, tuple(widths)
         self.sees_height = "height" in branch.used
-        for window in ("height", "unknown"):
-            places = _footprints(motions, branch, window, self.widths)
-            self.register_buffer(f"under_{window}", places, persistent=False)
+        if self.sees_height:
+            for window in ("height", "unknown"):
+                places, shares = _footprints(motions, branch, window, self.widths)
+                self.register_buffer(f"under_{window}", places, persistent=False)
+                self.register_buffer(f"share_{window}", shares, persistent=False)
 
     under_height: Tensor
     under_unknown: Tensor
+    share_height: Tensor
+    share_unknown: Tensor
 
     def reference(self, surface: Tensor) -> Tensor:
         """Height of the fingertips when they touch the object, about [m]."""
         s, gripper = self.motions.strokes, self.motions.fingers.gripper
         return (surface - s.depth - gripper.pad_length / 2).clamp(min=s.table_clearance)
 
-    def forward(self, sampled: dict[str, Tensor], surface: Tensor) -> Tensor:
+    def tips(self, surface: Tensor) -> Tensor:
+        """(B, W) height of the fingertips of a grasp with each opening [m]."""
+        heights = surface.numpy()
+        found = [self.motions.grasp_z(heights, width)[1] for width in self.widths]
+        return torch.from_numpy(np.stack(found, 1).astype(np.float32))
+
+    def forward(self, sampled: dict[str, Tensor], surface: Tensor, tips: Tensor) -> Tensor:
         """(B, W, E) what is said of each opening.
 
         What stands highest under either finger as it comes down, the share of it that is in
@@ -56,34 +66,35 @@ class Underneath(nn.Module):
         Args:
             sampled: Windows, each (B, K).
             surface: (B,) height under the pixel [m].
+            tips: Of :meth:`tips`, which all orientations share.
         """
-        count = len(self.widths)
-        which = torch.eye(count).expand(len(surface), count, count)
+        rows, count = len(surface), len(self.widths)
+        which = torch.eye(count).expand(rows, count, count)
         plain = torch.stack([surface, self.reference(surface)], 1)[:, None] / UNIT
         plain = plain.expand(-1, count, EXTRAS)
         if not self.sees_height:
             return torch.cat([which, torch.zeros_like(plain)], 2)
-        under = []
-        for index, width in enumerate(self.widths):
-            _, tip = self.motions.grasp_z(surface.numpy(), width)
-            lowest = torch.from_numpy(np.asarray(tip)).float()[:, None]
-            highest, blocked, hidden = [], [], []
-            for side in range(2):
-                there = self.under_height[2 * index + side].nonzero()[:, 0]
-                over = sampled["height"].index_select(1, there) - lowest
-                highest.append((over.amax(1) / 0.01).clamp(-1, 1))
-                blocked.append((over / STEPPED).clamp(0, 1).mean(1))
-                there = self.under_unknown[2 * index + side].nonzero()[:, 0]
-                hidden.append(sampled["unknown"].index_select(1, there).mean(1))
-            parts = (*_ordered(highest), *_ordered(blocked), *_ordered(hidden))
-            under.append(torch.stack(parts, 1))
-        return torch.cat([which, plain, torch.stack(under, 1)], 2)
+        over = sampled["height"].index_select(1, self.under_height.reshape(-1))
+        over = over.reshape(rows, count, -1) - tips[..., None]  # both fingers of an opening
+        over = over.reshape(rows, count, 2, -1)
+        highest = (over.amax(3) / 0.01).clamp(-1, 1)
+        blocked = ((over / STEPPED).clamp(0, 1) * self.share_height).sum(3)
+        unknown = sampled["unknown"].index_select(1, self.under_unknown.reshape(-1))
+        hidden = (unknown.reshape(rows, count, 2, -1) * self.share_unknown).sum(3)
+        under = torch.stack([highest, blocked, hidden], 2)  # (B, W, 3, 2)
+        ordered = torch.stack([under.amax(3), under.amin(3)], 3).flatten(2)
+        return torch.cat([which, plain, ordered], 2)
 
 
-def _footprints(motions: Motions, branch: Branch, window: str, widths: Sequence[float]) -> Tensor:
-    """(2 W, K) bool: points of a window under each finger at each opening."""
-    if window not in branch.used:
-        return torch.zeros(2 * len(widths), 0, dtype=torch.bool)
+def _footprints(
+    motions: Motions, branch: Branch, window: str, widths: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Points of a window under each finger at each opening, and their shares of a mean.
+
+    Returns:
+        Twice (W, 2, P): indices, and one over their number. A footprint of fewer points
+        repeats its first one, which has no share there.
+    """
     gripper = motions.fingers.gripper
     points = branch.points(window)
     u, v = points[:, 0], points[:, 1]
@@ -92,10 +103,10 @@ def _footprints(motions: Motions, branch: Branch, window: str, widths: Sequence[
     found = []
     for width in widths:
         inner, outer = width / 2 - halo, width / 2 + gripper.finger_thickness + halo
-        found += [across & (u > inner) & (u < outer), across & (-u > inner) & (-u < outer)]
-    return torch.stack(found)
-
-
-def _ordered(pair: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The larger of two first."""
-    return torch.maximum(*pair), torch.minimum(*pair)
+        found += [across & (side * u > inner) & (side * u < outer) for side in (1, -1)]
+    indices = [there.nonzero()[:, 0] for there in found]
+    most = max(len(there) for there in indices)
+    padded = [torch.cat([there, there[:1].expand(most - len(there))]) for there in indices]
+    shares = [(torch.arange(most) < len(there)) / len(there) for there in indices]
+    shape = (len(widths), 2, most)
+    return torch.stack(padded).reshape(shape), torch.stack(shares).float().reshape(shape)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from selfgrasp_nodes.policies.pixelq import push_room, windows
-from selfgrasp_nodes.policies.pixelq.actions import HALF, ROTATIONS, STEP, Motions
+from selfgrasp_nodes.policies.pixelq.actions import HALF, ROTATIONS, Motions
 from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
 from selfgrasp_nodes.policies.pixelq.networks import Example, PixelNetwork, Scored
 from selfgrasp_nodes.policies.pixelq.picture import Picture
@@ -35,6 +36,9 @@ MARGIN = 4
 
 STRIDES = (2, 4, 6, 8)
 """Of the grasps' lattice, in cells: the first that is coarse enough."""
+
+PUSH_STRIDE = 5
+"""Of the pushes' lattice, in cells."""
 
 
 class WindowNetwork(PixelNetwork):
@@ -182,7 +186,7 @@ class WindowNetwork(PixelNetwork):
             sampled, self.under.reference(surface), middle, branch.whole_weights()
         )
         opening = torch.tensor([e.opening for e in examples])
-        extras = self.under(sampled, surface)
+        extras = self.under(sampled, surface, self.under.tips(surface))
         return branch.value(features, extras[torch.arange(len(examples)), opening])
 
     def _evaluate_grasps(
@@ -218,12 +222,12 @@ class WindowNetwork(PixelNetwork):
         surface = torch.from_numpy(state.height[rows, cols])
         reference = self.under.reference(surface)
         flat = picture.flat(rows, cols)
-        middle = picture.color[flat.long()]
+        middle, tips = picture.color[flat.long()], self.under.tips(surface)
         weights, values = branch.whole_weights(), []
         for rotation in range(HALF):
-            sampled = picture.sample(branch, flat, STEP * rotation)
+            sampled = picture.sample(branch, flat, rotation)
             features = branch.features(sampled, reference, middle, weights)
-            extras = self.under(sampled, surface)
+            extras = self.under(sampled, surface, tips)
             values.append(branch.value(features[:, None], extras))
         value = torch.stack(values).numpy()
         kind, count, openings = HALF, len(rows), len(self.widths)
@@ -241,39 +245,36 @@ class WindowNetwork(PixelNetwork):
         ).astype(bool)
         if within is not None:
             near &= within
-        rows, cols = np.nonzero(_lattice(5) & near)
+        rows, cols = np.nonzero(_lattice(PUSH_STRIDE) & near)
         if not len(rows):
             return Scored.none()
         surface = torch.from_numpy(state.base[rows, cols])
         _, tip = self._push_tip(surface)
         flat = picture.flat(rows, cols)
         strokes, weights = self.motions.strokes, branch.whole_weights()
-        points = branch.points("height")
         # All that stands ahead of the fingers, and of it what a full stroke passes.
-        path = points[branch.swept(self.motions, length=1.0)]
-        passed = path[:, 0] < strokes.push_length
-        found = []
+        ahead_of = branch.swept(self.motions, length=1.0).nonzero()[:, 0]
+        path = branch.points("height")[ahead_of]
+        passed = (path[:, 0] < strokes.push_length).nonzero()[:, 0]
+        lattice, found = (rows // PUSH_STRIDE, cols // PUSH_STRIDE), []
         for rotation in range(ROTATIONS):
-            angle = STEP * rotation
-            room = push_room.room(
-                self.motions, self.workspace, rows, cols, np.full(len(rows), angle)
-            )
-            length = room[:, 0] * strokes.push_length
-            long = length >= strokes.push_min_length - 1e-6
-            room, possible = room[long], np.flatnonzero(long)
+            length = self._rooms.length[rotation, lattice[0], lattice[1]]
+            possible = np.flatnonzero(length >= strokes.push_min_length - 1e-6)
             # What the fingers pass comes first: most of the table has nothing there.
-            ahead = picture.at(path, flat[possible], angle) > tip[possible, None] + STEPPED
-            good = ahead[:, passed].any(1).numpy()
+            high = picture.at(branch, ahead_of, flat[possible], rotation)
+            ahead = high > tip[possible, None] + STEPPED
+            good = ahead.index_select(1, passed).any(1).numpy()
             if strokes.push_room >= 0:
-                starts = rows[long], cols[long]
-                good &= push_room.fits(
-                    self.motions, self.workspace, ahead, path, length[long], *starts, angle
-                )
+                some = np.flatnonzero(good)
+                at = possible[some]
+                where = rotation, lattice[0][at], lattice[1][at]
+                good[some] = self._rooms.fits(ahead[some], path, where)
             if not good.any():
                 continue
-            room, good = room[good], possible[good]
+            good = possible[good]
+            room = self._rooms.room[rotation, lattice[0][good], lattice[1][good]]
             keep = torch.from_numpy(good)
-            chosen = picture.sample(branch, flat[keep], angle)
+            chosen = picture.sample(branch, flat[keep], rotation)
             extras = [torch.from_numpy(room).float(), self._stands_on(surface[keep])]
             middle = picture.color[flat[keep].long()]
             value = branch.value(
@@ -286,6 +287,12 @@ class WindowNetwork(PixelNetwork):
                 )
             )
         return Scored.join(found) if found else Scored.none()
+
+    @cached_property
+    def _rooms(self) -> push_room.LatticeRoom:
+        """Of all starts of pushes: the same for each state."""
+        lines = np.arange(PUSH_STRIDE // 2, CELLS, PUSH_STRIDE)
+        return push_room.LatticeRoom(self.motions, self.workspace, lines, lines)
 
     def _push_tip(self, base: Tensor) -> tuple[Tensor, Tensor]:
         z, tip = self.motions.push_z(base.numpy())
