@@ -25,6 +25,7 @@ from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.waiting import call
+from selfgrasp_nodes.orchestration.limits import Limits
 from selfgrasp_nodes.types import (
     Candidate,
     Execution,
@@ -178,6 +179,8 @@ class RosProposer:
     ) -> Sequence[Candidate]:
         """See ``ports.Proposer``."""
         request = self._request(observation, seed)
+        # As many as are tried: a policy spreads its primitives over what it is asked for.
+        request.max_candidates = Limits.plan_attempts
         request.primitives = [int(p) for p in primitives]
         request.avoid = [conversions.candidate_message(c, self._node.frame) for c in avoid]
         try:

@@ -16,6 +16,7 @@ from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import EmptyObservation, Unavailable
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
+from selfgrasp_nodes.orchestration.limits import Limits
 from selfgrasp_nodes.perception.heightmap import build_heightmap
 from selfgrasp_nodes.perception.pixels import workspace_mask
 from selfgrasp_nodes.perception.regions import BackgroundModel
@@ -164,7 +165,7 @@ class FastObserver:
 class FastProposer:
     """A policy in this process."""
 
-    def __init__(self, policy: Policy, max_candidates: int = 5):
+    def __init__(self, policy: Policy, max_candidates: int = Limits.plan_attempts):
         self._policy = policy
         self._max_candidates = max_candidates
 
