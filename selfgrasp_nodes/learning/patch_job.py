@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.learning.event_curves import EventCurves
 from selfgrasp_nodes.learning.patch_config import PatchTraining
 from selfgrasp_nodes.learning.patch_data import PatchTries, load_tries
 from selfgrasp_nodes.learning.patch_train import Step, Trained, train
@@ -100,10 +101,11 @@ def _run(
     gripper = robot.arm(str(columns["arm"][0])).gripper
     start = _start(job, gripper)
     states = job.out / ("scratch" if start is None else "tuned")
-    with _Curves(job.out / "curves") as curves:
+    with EventCurves(job.out / "curves") as curves:
 
         def step(now: Step) -> None:
-            curves.add(now)
+            named = {f"member{now.member}/{name}": v for name, v in now.numbers.items()}
+            curves.add(now.epoch, named)
             if on_step is not None:
                 on_step(now)
 
@@ -176,29 +178,3 @@ def _training_card(
         "start": job.start.name if job.start else "",
         "configuration": job.config.model_dump(mode="json", exclude={"threads", "imagenet"}),
     }
-
-
-class _Curves:
-    """TensorBoard's event files, where it is installed; nothing else depends on them."""
-
-    def __init__(self, folder: Path):
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self._writer = None
-            return
-        self._writer = SummaryWriter(str(folder))
-
-    def __enter__(self) -> _Curves:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def add(self, step: Step) -> None:
-        if self._writer is None:
-            return
-        for name, value in step.numbers.items():
-            if np.isfinite(value):
-                self._writer.add_scalar(f"member{step.member}/{name}", value, step.epoch)

@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from selfgrasp_nodes.errors import StorageError
 from selfgrasp_nodes.learning import pixelq_curves
+from selfgrasp_nodes.learning.event_curves import EventCurves
 from selfgrasp_nodes.learning.pixelq_config import PixelqTraining
 from selfgrasp_nodes.learning.pixelq_learner import Learner
 from selfgrasp_nodes.learning.pixelq_pictures import draw_values
@@ -68,6 +69,14 @@ class Standing:
     rate: float = 0.0
     left_out: int = 0
     resumed: int = 0
+
+    def numbers(self) -> dict[str, float]:
+        """For curves."""
+        return {
+            "grasp_success": self.successes / max(self.grasps, 1),
+            "pushes": self.pushes,
+            "loss": self.loss,
+        }
 
 
 def run_pixelq(
@@ -124,7 +133,7 @@ class _Job:
             if config.pretrain.store:
                 pretrain(self.learner, Path(config.pretrain.store), config.pretrain.steps)
             self.save()
-        with _Curves(self.out / "curves") as curves:
+        with EventCurves(self.out / "curves") as curves:
             self._learn()
             begun, deaths = time.monotonic(), 0
             if standing.tries < config.tries:
@@ -146,7 +155,7 @@ class _Job:
                         self._learn()
                     made = standing.tries - standing.resumed
                     standing.rate = made / max(time.monotonic() - begun, 1e-9)
-                    curves.add(standing)
+                    curves.add(standing.tries, standing.numbers())
                     report(standing)
                     if standing.tries - max(self._saved, 0) >= config.save:
                         self.save()
@@ -246,35 +255,3 @@ class _Job:
             metrics=pixelq_curves.figures(columns),
             versions=versions(),
         )
-
-
-class _Curves:
-    """TensorBoard's event files, where it is installed; nothing else depends on them."""
-
-    def __init__(self, folder: Path):
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self._writer = None
-            return
-        self._writer = SummaryWriter(str(folder))
-
-    def __enter__(self) -> _Curves:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def add(self, standing: Standing) -> None:
-        """A point of each curve."""
-        if self._writer is None:
-            return
-        numbers = {
-            "grasp_success": standing.successes / max(standing.grasps, 1),
-            "pushes": standing.pushes,
-            "loss": standing.loss,
-        }
-        for name, value in numbers.items():
-            if value == value:
-                self._writer.add_scalar(name, value, standing.tries)

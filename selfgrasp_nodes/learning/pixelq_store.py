@@ -144,8 +144,9 @@ class PixelStore:
                     self._base.execute("INSERT INTO about VALUES ('identity', ?)", (text,))
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
-                f"the tries {path} cannot be opened ({error}): free the disk, or delete that file "
-                "to begin again"
+                f"the tries {path} cannot be opened ({error}): free the disk and run the same "
+                "command again. Only if the file itself is damaged, move its folder away; the "
+                "training then begins anew"
             ) from error
         if kept is not None:
             check_identity(json.loads(kept[0]), identity, path.parent)
@@ -194,7 +195,10 @@ class PixelStore:
                 values |= {name: bool(values[name]) for name in _FLAGS}
                 yield PixelTry(**values)
         except sqlite3.Error as error:
-            raise StorageError(f"the tries {self.path} are damaged ({error})") from error
+            raise StorageError(
+                f"the tries {self.path} are damaged ({error}): move the folder away and begin "
+                "anew, or put a copy of it back; the checkpoint beside it can still be used"
+            ) from error
 
     def _state(self, digest: str, episode: int) -> bytes:
         """A state's bytes, the same object for the tries of an episode that share it."""

@@ -25,6 +25,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+REMEDY = (
+    "-9 is most often a machine out of memory: use fewer --workers; for other codes see what the "
+    "process wrote above. The same command goes on with what is there"
+)
+
+
 class WorkerDied(SelfGraspError):
     """The process that ran a job ended without an answer."""
 
@@ -76,14 +82,16 @@ def run_jobs(
                     code, place = worker.end(), crew.index(worker)
                     if not worker.initialised:
                         raise WorkerDied(
-                            f"a worker process ended with code {code} while it started"
+                            f"a worker process ended with code {code} while it started: {REMEDY}"
                         ) from None
                     worker = crew[place] = _Worker(run, initializer, arguments)
                     if begun < attempts:
                         worker.give(job, begun + 1)
                         continue
                     answer = [
-                        WorkerDied(f"its worker process died {begun} times, with code {code}")
+                        WorkerDied(
+                            f"its worker process died {begun} times, with code {code}: {REMEDY}"
+                        )
                     ]
                 if answer:  # empty: it has initialised
                     worker.take_from(left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from selfgrasp.msg import Candidates as CandidatesMsg
@@ -25,16 +26,17 @@ from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.given_observation import GivenObservations
 from selfgrasp_nodes.nodes.markers import candidate_markers
 from selfgrasp_nodes.nodes.params import Param
+from selfgrasp_nodes.nodes.running_learner import RunningLearner
 from selfgrasp_nodes.nodes.status import check, set_ok
 from selfgrasp_nodes.nodes.waiting import call
-from selfgrasp_nodes.policies.base import Policy
+from selfgrasp_nodes.policies.base import Policy, PolicyBase
 from selfgrasp_nodes.policies.registry import (
     check_ready,
     file_content,
     make_policy,
     policy_names,
 )
-from selfgrasp_nodes.types import Candidate, Observation, Primitive, Workspace
+from selfgrasp_nodes.types import Candidate, Observation, Primitive, Trial, Workspace
 
 _ALL = 1000  # candidates, of which those in a region are taken
 
@@ -56,6 +58,7 @@ class PolicyNode(BaseNode):
         self._policies: dict[tuple[str, str], Policy] = {}
         self._loaded: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
+        self._learner: RunningLearner | None = None
         default = self.policy(self.values["policy"], "")
         try:
             check_ready(default)  # now: a network takes longer to load than a plan may take
@@ -82,6 +85,7 @@ class PolicyNode(BaseNode):
             "policy": self.values["policy"],
             "plans": self._plans,
             "inference_ms": self._last_ms,
+            "tries_learnt_from": self._learner.tries if self._learner else 0,
         }
 
     def policy(self, name: str, arm: str) -> Policy:
@@ -98,7 +102,21 @@ class PolicyNode(BaseNode):
                 if key[0] in self._loaded:
                     made.load_checkpoint(*self._loaded[key[0]])
                 self._policies[key] = made
+                if getattr(made.params, "learn", False) and self._learner is None:
+                    self._learner = RunningLearner(self, self._learn)
+                    self.get_logger().info(
+                        f"policy {key[0]!r} learns from its tries while it runs, in this process "
+                        "alone: its checkpoint stays as it is"
+                    )
             return self._policies[key]
+
+    def _learn(self, trial: Trial) -> None:
+        """Tell a try to all policies of its name: one for each arm that was asked for."""
+        with self._lock:
+            told = [p for (name, _), p in self._policies.items() if name == trial.candidate.policy]
+        for policy in told:
+            if isinstance(policy, PolicyBase):
+                policy.learn(trial)
 
     def _plan(self, request: Plan.Request, response: Plan.Response) -> None:
         policy = self.policy(request.policy, request.arm)
@@ -124,7 +142,8 @@ class PolicyNode(BaseNode):
         begun = time.perf_counter()
         # The best of the region may rank below many others: all are asked for, then cut.
         asked = _ALL if request.use_roi else count
-        candidates = policy.propose(observation, seed, asked, tuple(primitives), avoid)
+        with self._learner.lock if self._learner else nullcontext():
+            candidates = policy.propose(observation, seed, asked, tuple(primitives), avoid)
         spent = time.perf_counter() - begun
         if request.use_roi:
             workspace = self.robot.workspace.workspace

@@ -168,7 +168,10 @@ def save_checkpoint(path: Path, card: Card, weights: dict[str, torch.Tensor]) ->
             }
         )
     except OSError as error:
-        raise StorageError(f"the checkpoint {path} cannot be written: {error}") from error
+        raise StorageError(
+            f"the checkpoint {path} cannot be written ({error}): free the disk, or give a folder "
+            "that may be written, and run the same command again; the one before is whole"
+        ) from error
     return card
 
 

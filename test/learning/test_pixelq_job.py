@@ -159,6 +159,37 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(small_disk, trained) -> 
     assert run_pixelq(more, out).metrics["tries"] == CONFIG.tries + 3
 
 
+def test_a_disk_that_fills_up_while_it_learns_loses_no_try(small_disk) -> None:
+    """Also where the curves' own file, which TensorBoard writes, is what ends first."""
+    out, ballast = small_disk / "out", small_disk / "ballast"
+
+    def fill(standing: Standing) -> None:
+        if standing.tries and not ballast.exists():
+            stat = os.statvfs(small_disk)
+            ballast.write_bytes(b"\0" * (stat.f_bavail * stat.f_frsize))
+
+    with pytest.raises(StorageError, match="free the disk"):
+        run_pixelq(CONFIG, out, fill)
+    assert ballast.exists()
+    made = tries(out)
+    ballast.unlink()
+    assert run_pixelq(CONFIG, out).metrics["tries"] == CONFIG.tries
+    assert tries(out)[: len(made)] == made and made
+
+
+def test_curves_that_cannot_be_written_end_with_a_warning(small_disk, caplog) -> None:
+    pytest.importorskip("tensorboard")
+    from selfgrasp_nodes.learning.event_curves import EventCurves
+
+    with EventCurves(small_disk / "curves") as curves:
+        curves.add(1, {"loss": 0.5, "nothing": float("nan")})
+        stat = os.statvfs(small_disk)
+        (small_disk / "ballast").write_bytes(b"\0" * (stat.f_bavail * stat.f_frsize))
+        for step in range(2000):
+            curves.add(step, {"loss": 0.5})
+    assert "free the disk" in caplog.text
+
+
 def test_scenes_are_repeatable_and_rows_touch_but_do_not_overlap(robot) -> None:  # noqa: F811
     rows = Clutter(objects=(4, 8), packed=1.0)
     for episode in range(4):

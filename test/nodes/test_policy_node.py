@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from selfgrasp.msg import Observation as ObservationMsg  # noqa: E402
 from selfgrasp.msg import Status  # noqa: E402
+from selfgrasp.msg import Trial as TrialMsg  # noqa: E402
 from selfgrasp.srv import LoadCheckpoint, Plan  # noqa: E402
 
-from selfgrasp_nodes.nodes import conversions  # noqa: E402
+from selfgrasp_nodes.nodes import conversions, qos, trial_messages  # noqa: E402
 from selfgrasp_nodes.nodes.base import BaseNode  # noqa: E402
 from selfgrasp_nodes.nodes.policy_node import PolicyNode  # noqa: E402
 from selfgrasp_nodes.nodes.waiting import call  # noqa: E402
@@ -18,12 +22,20 @@ from selfgrasp_nodes.perception.regions import BackgroundModel  # noqa: E402
 from selfgrasp_nodes.policies.checkpoints import Card, GripperCard, save_checkpoint  # noqa: E402
 from selfgrasp_nodes.policies.patch.judge import input_card  # noqa: E402
 from selfgrasp_nodes.policies.patch.networks import make_network  # noqa: E402
+from selfgrasp_nodes.policies.pixelq.policy import default_checkpoint  # noqa: E402
 from selfgrasp_nodes.robots import load_robot  # noqa: E402
 from selfgrasp_nodes.robots.patch import PatchGeometry  # noqa: E402
 from selfgrasp_nodes.simulation.scene import Scene  # noqa: E402
 from selfgrasp_nodes.simulation.scenes import random_scene  # noqa: E402
 from selfgrasp_nodes.simulation.world import World  # noqa: E402
-from selfgrasp_nodes.types import Observation  # noqa: E402
+from selfgrasp_nodes.types import (  # noqa: E402
+    Candidate,
+    Execution,
+    Observation,
+    Outcome,
+    OutcomeCode,
+    Trial,
+)
 
 ROBOT = load_robot("ur5_rg2")
 NETWORK = {"name": "polar", "widths": [8, 8, 16, 16], "rings": 16}
@@ -90,3 +102,50 @@ def test_a_checkpoint_serves_every_arm_and_a_wrong_one_changes_nothing(
     answer = call(load, LoadCheckpoint.Request(path=str(tmp_path / "c"), policy="patch"), 60.0)
     assert not answer.success and answer.message
     assert digests("") == {second.sha256}
+
+
+def test_a_policy_that_learns_while_it_runs_hears_what_became_of_its_tries(
+    spinner, seen, tmp_path
+) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text("pixelq: {learn: true, learn_rate: 0.02}\n")
+    node = PolicyNode(
+        parameters={"policy": "pixelq", "policy_file": str(file)}, namespace="learns"
+    )
+    spinner.add(node)
+    caller = spinner.add(BaseNode(namespace="learns"))
+    plan = caller.create_client(Plan, "plan")
+    load = caller.create_client(LoadCheckpoint, "load_checkpoint")
+    tried = caller.create_publisher(TrialMsg, "trial", qos.EVENT)
+    observed = caller.create_publisher(ObservationMsg, "observation", qos.EVENT)
+    given = conversions.observation_message(seen, "world", {})
+
+    def best() -> Candidate:
+        answer = call(plan, Plan.Request(observation=[given], seed=1), 60.0)
+        assert answer.success, answer.message
+        return conversions.candidate(answer.candidates[0])
+
+    first = best()
+    assert best().score == first.score, "nothing was tried yet"
+    failed = Trial(
+        "t0", "r", "0", 0, 1, ROBOT.name, "", "s", first, Outcome(OutcomeCode.MISSED),
+        Execution(first, (), None), "o", "",
+    )  # fmt: skip
+    limit = time.monotonic() + 30
+    while tried.get_subscription_count() < 1 or observed.get_subscription_count() < 1:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    # The try comes before its picture, as it may.
+    tried.publish(trial_messages.trial_message(failed, "world", 1, ROBOT.arms[0].joints))
+    time.sleep(0.3)
+    assert node.diagnose()[1]["tries_learnt_from"] == 0
+    observed.publish(given)
+    while node.diagnose()[1]["tries_learnt_from"] < 1:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    after = best()
+    assert after.score < first.score - 1e-4
+    checkpoint = str(default_checkpoint("rg2"))
+    answer = call(load, LoadCheckpoint.Request(path=checkpoint, policy="pixelq"), 60.0)
+    assert answer.success, answer.message
+    assert best().score == first.score
