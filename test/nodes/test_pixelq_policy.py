@@ -23,13 +23,7 @@ HARD = Path(__file__).parents[2] / "config" / "scenes" / "vpg_hard_dev.json"
 
 
 def test_it_pushes_a_packed_square_apart_and_grasps_from_it(new_graph, tmp_path) -> None:
-    # A push comes first wherever a grasp is not all but certain: this is about the way through
-    # the graph, and not about what is best.
-    file = tmp_path / "policies.yaml"
-    file.write_text("pixelq: {push_weight: 2.0}\n")
-    given = tmp_path / "parameters.yaml"
-    given.write_text(f"/**/policy: {{ros__parameters: {{policy_file: {file}}}}}\n")
-    graph = new_graph(tmp_path / "bag", policy="pixelq", parameters=str(given))
+    graph = new_graph(tmp_path / "bag", policy="pixelq")
     offered: list[list[int]] = []
     acted = threading.Event()
 
