@@ -4,7 +4,7 @@ python tools/training_curves.py docs/results/vpg/curves.json docs/images/vpg_cur
     --add "VPG (paper)=FOLDER,FOLDER" [--add ...]
 
 ``--add NAME=FOLDERS`` takes the trainings of a row (one folder of ``selfgrasp train pixelq
---out`` for each seed) into the JSON file, in place of what it had under that name; without
+--out`` for each seed) into the JSON file, in place of those of the same name and seed; without
 ``--add`` the file is drawn as it is. Left grasp success over the last 200 grasps (figures 4
 and 5, solid), right success of grasps right after a push (dotted there); each line is one
 training. Prints a table of the same in Markdown.
@@ -110,9 +110,12 @@ def main() -> None:
         if not name or not folders:
             raise SystemExit(f"--add {text!r}: write NAME=FOLDER,FOLDER,...")
         try:
-            trainings[name] = [read(Path(folder)) for folder in folders.split(",")]
+            added = [read(Path(folder)) for folder in folders.split(",")]
         except StorageError as error:
             raise SystemExit(str(error)) from error
+        seeds = {training["seed"] for training in added}
+        kept = [old for old in trainings.get(name, []) if old["seed"] not in seeds]
+        trainings[name] = sorted(kept + added, key=lambda training: training["seed"])
     if not trainings:
         raise SystemExit(f"{args.json} holds nothing yet: give --add NAME=FOLDER,...")
     args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -61,6 +61,20 @@ def test_read_kept_drawn_and_told(
     assert capsys.readouterr().out == told and picture.is_file()
 
 
+def test_a_further_seed_stands_beside_those_that_are_kept(folder: Path, tmp_path: Path) -> None:
+    kept, picture = tmp_path / "curves.json", tmp_path / "curves.png"
+    other = tmp_path / "other"
+    with PixelStore(other / "tries.sqlite", {"seed": 3}) as store:
+        store.add(a_try(0))
+    run(kept, picture, "--add", f"mine={folder}")
+    before = json.loads(kept.read_text())["mine"]
+    run(kept, picture, "--add", f"mine={other}")
+    after = json.loads(kept.read_text())["mine"]
+    assert [training["seed"] for training in after] == [3, 7] and after[1:] == before
+    run(kept, picture, "--add", f"mine={folder}")
+    assert json.loads(kept.read_text())["mine"] == after
+
+
 def test_bad_input(folder: Path, tmp_path: Path) -> None:
     kept, picture = tmp_path / "curves.json", tmp_path / "curves.png"
     with pytest.raises(SystemExit, match="holds nothing yet"):
