@@ -76,8 +76,9 @@ def estimate(measured: Cells) -> Estimate:
     """The mean with its 95 % interval over scenes and training seeds.
 
     A bootstrap of one scene, or of scenes that all agree, has no width, and one of scenes of
-    which most agree hardly any: how far another scene may be from these it cannot tell. There
-    each end is the farther one of its own and Wilson's over the scenes.
+    which most agree hardly any: how far another scene may be from these it cannot tell. Where at
+    least half of the cells have one value, as completion of single runs always does, each end is
+    the farther one of its own and Wilson's over the scenes.
     """
     values = measured.values
     if not _varies(values):
@@ -103,8 +104,8 @@ def difference(one: Cells, other: Cells) -> Estimate:
     """Mean of ``one`` less that of ``other`` on the scenes that both have, scene by scene.
 
     Both are drawn on the same scenes in each resample, each with its own training seeds. Where
-    most scenes of one agree (see :func:`estimate`) the interval reaches at least as far as
-    Newcombe's (1998, method 10, of two shares as if independent) of both intervals.
+    half of one's cells or more agree (see :func:`estimate`) the interval reaches at least as far
+    as Newcombe's (1998, method 10, of two shares as if independent) of both intervals.
     """
     common = [scene for scene in one.scenes if scene in set(other.scenes)]
     a, b = (c.values[:, [c.scenes.index(s) for s in common]] for c in (one, other))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from selfgrasp.msg import Candidates as CandidatesMsg
@@ -85,7 +85,7 @@ class PolicyNode(BaseNode):
             "policy": self.values["policy"],
             "plans": self._plans,
             "inference_ms": self._last_ms,
-            "tries_learnt_from": self._learner.tries if self._learner else 0,
+            "tries_heard": self._learner.tries if self._learner else 0,
         }
 
     def policy(self, name: str, arm: str) -> Policy:
@@ -102,7 +102,7 @@ class PolicyNode(BaseNode):
                 if key[0] in self._loaded:
                     made.load_checkpoint(*self._loaded[key[0]])
                 self._policies[key] = made
-                if getattr(made.params, "learn", False) and self._learner is None:
+                if _learns(made) and self._learner is None:
                     self._learner = RunningLearner(self, self._learn)
                     self.get_logger().info(
                         f"policy {key[0]!r} learns from its tries while it runs, in this process "
@@ -110,12 +110,17 @@ class PolicyNode(BaseNode):
                     )
             return self._policies[key]
 
+    def _still(self, policy: Policy) -> AbstractContextManager[Any]:
+        """While it lasts no policy that learns takes a step; of use to those alone."""
+        learner = self._learner if _learns(policy) else None
+        return learner.lock if learner else nullcontext()
+
     def _learn(self, trial: Trial) -> None:
-        """Tell a try to all policies of its name: one for each arm that was asked for."""
+        """Tell a try to all policies of its name that learn: one for each arm asked for."""
         with self._lock:
             told = [p for (name, _), p in self._policies.items() if name == trial.candidate.policy]
         for policy in told:
-            if isinstance(policy, PolicyBase):
+            if isinstance(policy, PolicyBase) and _learns(policy):
                 policy.learn(trial)
 
     def _plan(self, request: Plan.Request, response: Plan.Response) -> None:
@@ -139,10 +144,10 @@ class PolicyNode(BaseNode):
         primitives = [self._primitive(p) for p in request.primitives] or policy.primitives
         count = request.max_candidates or self.values["max_candidates"]
         avoid = [conversions.candidate(item) for item in request.avoid]
-        begun = time.perf_counter()
         # The best of the region may rank below many others: all are asked for, then cut.
         asked = _ALL if request.use_roi else count
-        with self._learner.lock if self._learner else nullcontext():
+        with self._still(policy):
+            begun = time.perf_counter()
             candidates = policy.propose(observation, seed, asked, tuple(primitives), avoid)
         spent = time.perf_counter() - begun
         if request.use_roi:
@@ -208,13 +213,14 @@ class PolicyNode(BaseNode):
         if load is None:
             learnt = [n for n in policy_names() if hasattr(self.policy(n, ""), "load_checkpoint")]
             raise UnknownName("learnt policy (others have no checkpoint)", policy.name, learnt)
-        response.card = load(request.path, request.digest)
-        # One policy for each arm that was asked for: they all judge alike.
-        with self._lock:
-            self._loaded[policy.name] = (request.path, request.digest)
-            for (name, _), other in self._policies.items():
-                if name == policy.name and other is not policy:
-                    other.load_checkpoint(request.path, request.digest)  # type: ignore[attr-defined]
+        with self._still(policy):
+            response.card = load(request.path, request.digest)
+            # One policy for each arm that was asked for: they all judge alike.
+            with self._lock:
+                self._loaded[policy.name] = (request.path, request.digest)
+                for (name, _), other in self._policies.items():
+                    if name == policy.name and other is not policy:
+                        other.load_checkpoint(request.path, request.digest)  # type: ignore[attr-defined]
         set_ok(response)
 
     @staticmethod
@@ -224,6 +230,11 @@ class PolicyNode(BaseNode):
         except ValueError:
             valid = ", ".join(f"{p.value} ({p.name})" for p in Primitive)
             raise InvalidCandidate(f"unknown primitive {value}; valid: {valid}") from None
+
+
+def _learns(policy: Policy) -> bool:
+    """Whether it goes on learning from its tries."""
+    return isinstance(policy, PolicyBase) and bool(getattr(policy.params, "learn", False))
 
 
 def _lacks_view(policy: Policy, observation: Observation) -> bool:

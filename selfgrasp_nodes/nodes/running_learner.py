@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ class RunningLearner:
 
     Attributes:
         lock: Held while a try is learnt from: no decision should see half a step.
-        tries: Passed on.
+        tries: Passed on, whatever was learnt from them.
     """
 
     def __init__(self, node: BaseNode, learn: Callable[[Trial], None]):
@@ -38,6 +38,7 @@ class RunningLearner:
         self._node, self._learn = node, learn
         self._observations: OrderedDict[str, Observation] = OrderedDict()
         self._waiting: OrderedDict[str, Trial] = OrderedDict()
+        self._ready: deque[Trial] = deque()
         self._guard = threading.Lock()
         self.lock, self.tries = threading.Lock(), 0
         group = node.group
@@ -71,11 +72,13 @@ class RunningLearner:
                 del self._waiting[trial.trial_id]
                 before = known[trial.observation_before]
                 after = known.get(trial.observation_after)
-                self._node.offload(self._step, replace(trial, before=before, after=after))
+                self._ready.append(replace(trial, before=before, after=after))
+                self._node.offload(self._step)
 
-    def _step(self, trial: Trial) -> None:
+    def _step(self) -> None:
         with self.lock:
-            self._learn(trial)
+            # In the order in which they came: which thread is first is not said.
+            self._learn(self._ready.popleft())
             self.tries += 1
 
 

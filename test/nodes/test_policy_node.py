@@ -138,9 +138,9 @@ def test_a_policy_that_learns_while_it_runs_hears_what_became_of_its_tries(
     # The try comes before its picture, as it may.
     tried.publish(trial_messages.trial_message(failed, "world", 1, ROBOT.arms[0].joints))
     time.sleep(0.3)
-    assert node.diagnose()[1]["tries_learnt_from"] == 0
+    assert node.diagnose()[1]["tries_heard"] == 0
     observed.publish(given)
-    while node.diagnose()[1]["tries_learnt_from"] < 1:
+    while node.diagnose()[1]["tries_heard"] < 1:
         assert time.monotonic() < limit
         time.sleep(0.05)
     after = best()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.policies.pixelq.actions import Motions
 from selfgrasp_nodes.policies.pixelq.branch import STEPPED, UNIT, Branch
 
@@ -105,6 +106,11 @@ def _footprints(
         inner, outer = width / 2 - halo, width / 2 + gripper.finger_thickness + halo
         found += [across & (side * u > inner) & (side * u < outer) for side in (1, -1)]
     indices = [there.nonzero()[:, 0] for there in found]
+    if not all(map(len, indices)):
+        raise InvalidConfig(
+            f"a gripper that opens {max(widths) * 1e3:g} mm has its fingers beyond what the "
+            "network 'window' looks at: train with smaller openings (network: widths)"
+        )
     most = max(len(there) for there in indices)
     padded = [torch.cat([there, there[:1].expand(most - len(there))]) for there in indices]
     shares = [(torch.arange(most) < len(there)) / len(there) for there in indices]

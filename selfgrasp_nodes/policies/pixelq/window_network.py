@@ -290,7 +290,7 @@ class WindowNetwork(PixelNetwork):
 
     @cached_property
     def _rooms(self) -> push_room.LatticeRoom:
-        """Of all starts of pushes: the same for each state."""
+        """Of all starts of pushes: the same for each state, with the motions of the first one."""
         lines = np.arange(PUSH_STRIDE // 2, CELLS, PUSH_STRIDE)
         return push_room.LatticeRoom(self.motions, self.workspace, lines, lines)
 
