@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 REMEDY = (
     "-9 is most often a machine out of memory: use fewer --workers; for other codes see what the "
-    "process wrote above. The same command goes on with what is there"
+    "process wrote above. Trainings and collections go on with what is there"
 )
 
 
