@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 
 import pytest
@@ -89,6 +91,23 @@ def test_a_pickle_is_refused_and_never_run(saved, form, tmp_path, monkeypatch) -
     with pytest.raises(StorageError, match="pickled"):
         load_checkpoint(path)
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("begin", [b"\x80\x05", b"PK"])
+def test_safetensors_that_begin_like_a_pickle_are_read(begin, saved, tmp_path) -> None:
+    """The first bytes are the length of the header: here just that of a pickle's or a zip's."""
+    length = int.from_bytes(begin, "little")
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = json.dumps({"a": tensor}).encode().ljust(length)
+    data = length.to_bytes(8, "little") + header + b"\0\0\x80\x3f"
+    assert data.startswith(begin)
+    path, _, _ = saved
+    path.with_suffix(".safetensors").write_bytes(data)
+    card = path.with_suffix(".yaml")
+    content = yaml.safe_load(card.read_text())
+    content["sha256"] = hashlib.sha256(data).hexdigest()
+    card.write_text(yaml.safe_dump(content))
+    assert load_checkpoint(path).weights["a"] == 1.0
 
 
 def test_a_card_cannot_carry_code(saved, tmp_path, monkeypatch) -> None:
