@@ -58,26 +58,27 @@ def _in_all(results: dict[str, Any]) -> Any:
 
 
 def _by_scene(rows: dict[str, Any]) -> Any:
+    """A field of scenes and rows for each measure; intervals are in the tables."""
     import matplotlib.pyplot as plt
+    import numpy as np
 
     scenes = list(dict.fromkeys(scene for row in rows.values() for scene in row["by_scene"]))
-    height = 1.2 + len(scenes) * (0.2 + 0.13 * len(rows))
-    figure, axis = plt.subplots(figsize=(8, height))
-    thick = 0.8 / len(rows)
-    for number, (name, row) in enumerate(rows.items()):
-        for line, scene in enumerate(scenes):
-            if scene in row["by_scene"]:
-                place = line + (number - (len(rows) - 1) / 2) * thick
-                estimate = row["by_scene"][scene][COMPLETION]
-                _point(axis, estimate, place, "o", f"C{number}", name)
-    axis.set_yticks(range(len(scenes)), scenes)
-    axis.set_ylim(len(scenes) - 0.5, -0.5)
-    axis.set(xlim=(-2, 102), xlabel="completion [%]")
-    axis.grid(axis="x", alpha=0.3)
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    axis.legend(
-        handles.values(), handles.keys(), fontsize=8, loc="upper left", bbox_to_anchor=(1, 1)
-    )
+    side = (4.0 + 0.55 * len(rows), 2.0 + len(MEASURES) * (0.5 + 0.34 * len(scenes)))
+    figure, axes = plt.subplots(len(MEASURES), 1, figsize=side, sharex=True, layout="constrained")
+    for measure, axis in zip(MEASURES, axes, strict=True):
+        field = np.full((len(scenes), len(rows)), np.nan)
+        for column, row in enumerate(rows.values()):
+            for line, scene in enumerate(scenes):
+                value = row["by_scene"].get(scene, {}).get(measure, {}).get("value")
+                if value is not None:
+                    field[line, column] = 100 * value
+                    dark = "k" if value > 0.45 else "w"
+                    axis.text(column, line, f"{100 * value:.0f}", ha="center", va="center", c=dark)
+        image = axis.imshow(field, vmin=0, vmax=100, cmap="viridis", aspect="auto")
+        axis.set_yticks(range(len(scenes)), scenes)
+        axis.set_title(f"{measure.replace('_', ' ')} [%], all runs", fontsize=10)
+        figure.colorbar(image, ax=axis, pad=0.01)
+    axes[-1].set_xticks(range(len(rows)), list(rows), rotation=45, ha="right")
     return figure
 
 
