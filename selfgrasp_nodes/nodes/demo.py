@@ -77,6 +77,8 @@ class DemoNode(Node):
         self._lifted = float("nan")
         self._observation: ObservationMsg | None = None
         self._overhead: ObservationMsg | None = None
+        self._decision: CandidatesMsg | None = None
+        self._picture_lock = threading.Lock()
         self._film_lock = threading.Lock()
         self.film: GifWriter | None = None
         self._group = ReentrantCallbackGroup()
@@ -219,16 +221,26 @@ class DemoNode(Node):
             self._observation = message
             if message.heightmap:
                 self._overhead = message
+            self._draw_first()
 
     def _take_candidates(self, message: CandidatesMsg) -> None:
-        """The first decision becomes a picture, drawn in a thread of its own."""
-        seen = self._observation
-        if self.picture is not None or seen is None or not message.candidates:
-            return
-        if seen.observation_id != message.observation_id:
-            return
-        self.picture = self._folder / "first_decision.png"
-        threading.Thread(target=self._draw, args=(seen, message), daemon=True).start()
+        if message.candidates and self.picture is None:
+            self._decision = message
+            self._draw_first()
+
+    def _draw_first(self) -> None:
+        """The first decision becomes a picture, drawn in a thread of its own.
+
+        It and what it was made of come on two topics, either of them first.
+        """
+        with self._picture_lock:
+            seen, decision = self._observation, self._decision
+            if self.picture is not None or seen is None or decision is None:
+                return
+            if seen.observation_id != decision.observation_id:
+                return
+            self.picture = self._folder / "first_decision.png"
+        threading.Thread(target=self._draw, args=(seen, decision), daemon=True).start()
 
     def _draw(self, seen: ObservationMsg, message: CandidatesMsg) -> None:
         assert self.picture is not None

@@ -32,9 +32,14 @@ def seen(name: str, camera: str, heightmap: bool) -> Any:
     return conversions.observation_message(observation, "world", {})
 
 
+@pytest.mark.parametrize("candidates_first", [False, True])
 @pytest.mark.parametrize("order", [("above", "hand"), ("above",)])
 def test_a_look_from_the_hand_is_drawn_with_what_was_seen_from_above(
-    spinner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
+    spinner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    order: tuple[str, ...],
+    candidates_first: bool,
 ) -> None:
     drawn: list[Observation] = []
 
@@ -49,13 +54,20 @@ def test_a_look_from_the_hand_is_drawn_with_what_was_seen_from_above(
         )
     )
     grasp = Candidate(Primitive.GRASP, geometry.grasp_pose(0.6, 0, 0.02, 0.3), 0.3, width=0.05)
-    for name in order:
-        camera = "left_hand_camera" if name == "hand" else "head"
-        node._take_observation(seen(name, camera, heightmap=name == "above"))
-    for name in ("another", order[-1]):  # candidates of what was not seen are not drawn
-        message = Candidates(observation_id=name, policy="patch")
-        message.candidates = [conversions.candidate_message(grasp, "world")]
-        node._take_candidates(message)
+
+    def see() -> None:
+        for name in order:
+            camera = "left_hand_camera" if name == "hand" else "head"
+            node._take_observation(seen(name, camera, heightmap=name == "above"))
+
+    def decide() -> None:
+        for name in ("another", order[-1]):  # candidates of what was not seen are not drawn
+            message = Candidates(observation_id=name, policy="patch")
+            message.candidates = [conversions.candidate_message(grasp, "world")]
+            node._take_candidates(message)
+
+    for arrive in (decide, see) if candidates_first else (see, decide):
+        arrive()
     limit = time.monotonic() + 5.0
     while not drawn and time.monotonic() < limit:
         time.sleep(0.01)
