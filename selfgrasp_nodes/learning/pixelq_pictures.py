@@ -43,12 +43,14 @@ class Step:
         scored: Its actions with their values.
         made: What was done, marked in place of the best action of its primitive, and in
             the picture; None: not said.
+        push_weight: A push comes first if its value times this is larger than a grasp's.
     """
 
     caption: str
     state: State
     scored: Scored
     made: Candidate | None = None
+    push_weight: float = 1.0
 
 
 def draw_steps(steps: Sequence[Step], file: Path, title: str = "") -> None:
@@ -74,10 +76,12 @@ def _draw_step(figure: Any, axes: Any, step: Step) -> None:
     axes[0].imshow(state.color, origin="lower")
     axes[0].set_title("colour")
     axes[0].set_ylabel(step.caption, fontsize=12)
-    axes[1].imshow(np.where(state.known, 100 * state.height, np.nan), origin="lower")
+    heights = axes[1].imshow(np.where(state.known, 100 * state.height, np.nan), origin="lower")
+    figure.colorbar(heights, ax=axes[1], fraction=0.046)
     axes[1].set_title("height [cm], white: not seen")
     gray = np.repeat(state.color.mean(2, keepdims=True) * 0.5, 3, 2).astype(np.uint8)
-    top = float(scored.value.max()) if len(scored) else 1.0
+    # Values are chances, or returns that may be more than 1: one scale for all steps.
+    top = max(1.0, float(scored.value.max())) if len(scored) else 1.0
     for axis, primitive in zip(axes[2:], Primitive, strict=True):
         mine = np.flatnonzero(scored.primitive == primitive)
         axis.imshow(gray, origin="lower")
@@ -98,7 +102,10 @@ def _draw_step(figure: Any, axes: Any, step: Step) -> None:
         figure.colorbar(spots, ax=axis, fraction=0.046)
         best = int(order[-1])
         made = step.made if step.made and step.made.primitive is primitive else None
-        axis.set_title(f"{name}: best {scored.value[best]:.2f}{', made' if made else ''}")
+        said = f"{name}: best {scored.value[best]:.2f}"
+        if primitive is Primitive.PUSH and step.push_weight != 1.0:
+            said += f" x {step.push_weight:g} = {step.push_weight * scored.value[best]:.2f}"
+        axis.set_title(f"{said}{', made' if made else ''}", fontsize=10)
         if made:
             for shown in (axis, axes[0]):
                 _mark(shown, primitive, made.pixel, made.angle)

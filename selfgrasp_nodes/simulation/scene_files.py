@@ -46,7 +46,10 @@ def load_scenes(file: str | Path, seed: int = 0) -> list[Scene]:
     try:
         content = json.loads(path.read_text())
     except OSError as error:
-        raise InvalidScene(f"scene file {str(path)!r} cannot be read: {error}") from error
+        raise InvalidScene(
+            f"scene file {str(path)!r} cannot be read: {error}; give the path of a JSON "
+            "file, such as those in config/scenes"
+        ) from error
     except ValueError as error:
         raise InvalidScene(f"scene file {str(path)!r} is not JSON: {error}") from error
     listed = content.get("scenes") if isinstance(content, dict) else None

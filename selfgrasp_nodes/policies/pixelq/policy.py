@@ -132,6 +132,11 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         _ = self.values
 
     @property
+    def push_weight(self) -> float:
+        """A push comes first if its value times this is larger than the best grasp's."""
+        return self.params.push_weight or self._push_weight
+
+    @property
     def values(self) -> Values:
         """The checkpoint in place; that of ``models/`` where none was named.
 
@@ -234,7 +239,7 @@ class PixelqPolicy(PolicyBase[PixelqParams]):
         parts: list[tuple[float, Scored]] = []
         weights = {
             Primitive.GRASP: 1.0,
-            Primitive.PUSH: self.params.push_weight or self._push_weight,
+            Primitive.PUSH: self.push_weight,
         }
         for primitive in primitives:
             mine = every.take(np.flatnonzero(every.primitive == primitive))
