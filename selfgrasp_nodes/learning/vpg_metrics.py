@@ -35,10 +35,12 @@ class Cells:
     Attributes:
         scenes: What tells scenes apart.
         values: (training seeds, scenes); NaN where no run has the measure.
+        shares: Whether a run has 0 or 1 and nothing between, as completion.
     """
 
     scenes: tuple[Hashable, ...]
     values: np.ndarray
+    shares: bool = False
 
     @property
     def value(self) -> float:
@@ -69,16 +71,17 @@ def cells(seeds: Sequence[Sequence[RunResult]], measure: str, completed: bool = 
             if run.completed or not completed:
                 found[places[scene_of(run)]].append(of(run))
         values[row] = [_mean(np.array(cell, float)) for cell in found]
-    return Cells(scenes, values)
+    return Cells(scenes, values, shares=measure == COMPLETION)
 
 
 def estimate(measured: Cells) -> Estimate:
     """The mean with its 95 % interval over scenes and training seeds.
 
-    A bootstrap of one scene, or of scenes that all agree, has no width, and one of scenes of
-    which most agree hardly any: how far another scene may be from these it cannot tell. Where at
-    least half of the cells have one value, as completion of single runs always does, each end is
-    the farther one of its own and Wilson's over the scenes.
+    A bootstrap of one scene, or of scenes that all agree, has no width: there it is Wilson's over
+    the scenes. One of shares most of which agree has hardly any: how many other scenes are lost
+    altogether it cannot tell. Where at least half of such cells have one value, as completion of
+    single runs always does, each end is the farther one of its own and Wilson's over the scenes.
+    Ratios rest on several tries a scene and differ by degrees; for them the bootstrap stands.
     """
     values = measured.values
     if not _varies(values):
@@ -86,7 +89,7 @@ def estimate(measured: Cells) -> Estimate:
     (draws,) = _draws([values])
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     found = Estimate(measured.value, float(low), float(high))
-    return _farther(found, _wilson(values)) if _agrees(values) else found
+    return _farther(found, _wilson(values)) if _agrees(measured) else found
 
 
 def completion(seeds: Sequence[Sequence[RunResult]]) -> Estimate:
@@ -104,20 +107,24 @@ def difference(one: Cells, other: Cells) -> Estimate:
     """Mean of ``one`` less that of ``other`` on the scenes that both have, scene by scene.
 
     Both are drawn on the same scenes in each resample, each with its own training seeds. Where
-    half of one's cells or more agree (see :func:`estimate`) the interval reaches at least as far
-    as Newcombe's (1998, method 10, of two shares as if independent) of both intervals.
+    one has an interval of Wilson's (see :func:`estimate`) that of the difference reaches at least
+    as far as Newcombe's (1998, method 10, of two shares as if independent) of both intervals.
     """
-    common = [scene for scene in one.scenes if scene in set(other.scenes)]
-    a, b = (c.values[:, [c.scenes.index(s) for s in common]] for c in (one, other))
+    common = tuple(scene for scene in one.scenes if scene in set(other.scenes))
+    mine, theirs = (
+        Cells(common, c.values[:, [c.scenes.index(s) for s in common]], c.shares)
+        for c in (one, other)
+    )
+    a, b = mine.values, theirs.values
     if np.isnan(a).all() or np.isnan(b).all():
         return Estimate(NAN, NAN, NAN)
     value = _mean(a) - _mean(b)
     first, second = _draws([a, b])
     low, high = np.nanpercentile(first - second, [2.5, 97.5])
     found = Estimate(value, float(low), float(high))
-    if not _agrees(a) and not _agrees(b):
+    if not any(_agrees(c) or not _varies(c.values) for c in (mine, theirs)):
         return found
-    x, y = (estimate(Cells(tuple(common), values)) for values in (a, b))
+    x, y = estimate(mine), estimate(theirs)
     less = float(np.hypot(x.value - x.low, y.high - y.value))
     more = float(np.hypot(x.high - x.value, y.value - y.low))
     return _farther(found, Estimate(value, max(value - less, -1.0), min(value + more, 1.0)))
@@ -166,8 +173,11 @@ def _varies(values: np.ndarray) -> bool:
     return int(there.any(axis=0).sum()) > 1 and float(np.ptp(values[there])) > 0
 
 
-def _agrees(values: np.ndarray) -> bool:
-    """Whether at least half of a table's cells have one and the same value."""
+def _agrees(measured: Cells) -> bool:
+    """Whether at least half of the cells of shares have one and the same value."""
+    values = measured.values
+    if not measured.shares:
+        return False
     counts = np.unique(values[~np.isnan(values)].round(9), return_counts=True)[1]
     return bool(len(counts)) and 2 * int(counts.max()) >= int(counts.sum())
 

@@ -123,6 +123,18 @@ def test_no_interval_is_without_width() -> None:
     assert alike["value"] == 0 and alike["low"] < -0.1 and alike["high"] > 0.1
 
 
+def test_nearly_perfect_grasps_do_not_widen_the_interval() -> None:
+    """Two thirds of the runs hold all of 30 grasps, the others lose one."""
+    runs = [
+        RunResult(seed, "random", 30, 30, 0, 30, 30, 30 if seed % 3 else 29) for seed in range(30)
+    ]
+    worse = [RunResult(seed, "random", 30, 30, 0, 34, 34, 30 - seed % 4) for seed in range(30)]
+    found = measures([runs])["grasp_success"]
+    assert found["value"] == pytest.approx(1 - 1 / 90) and 0.98 < found["low"] < found["value"]
+    apart = differences([runs], [worse])["grasp_success"]
+    assert 0.1 < apart["low"] < apart["value"] < apart["high"] < 0.25
+
+
 def test_random_scenes_are_a_scene_each() -> None:
     runs = [
         RunResult(seed, "random", 30, 30 if seed < 24 else 29, 0, 40, 40, 30) for seed in range(30)
