@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--checkpoint", default="", help="models/pixelq_GRIPPER without it")
     parser.add_argument("--robot", default="ur5_rg2")
-    parser.add_argument("--runs", type=int, default=5, help="of each scene, until one is found")
+    parser.add_argument("--runs", type=int, default=5, help="of each scene")
     args = parser.parse_args()
     robot = load_robot(args.robot)
     policy = PixelqPolicy(robot, PixelqParams(checkpoint=args.checkpoint))

@@ -11,25 +11,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import yaml
 
+from selfgrasp_nodes.cli.collect import parameters
+from selfgrasp_nodes.learning.vpg import ACTIONS_PER_OBJECT, OBJECTS
 from selfgrasp_nodes.orchestration.fast import FastLoop
 from selfgrasp_nodes.orchestration.sequence import Limits
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation.scenes import random_scene
 
-ACTIONS = 10
-"""Most tries for each object, as in the protocol."""
-
 
 def leavings(loop: FastLoop, objects: int, seed: int) -> Iterator[str]:
-    """A line for each object that passes the border."""
+    """Clear a scene of dropped blocks; a line for each object whose centre passes the border.
+
+    Args:
+        loop: With the policy.
+        objects: How many are dropped.
+        seed: Of the scene and of the run.
+    """
     inside = loop.robot.workspace.workspace.contains
     scene = random_scene(loop.robot, objects, seed, None, None)
-    limits = Limits(max_actions=ACTIONS * objects, max_cleared=objects)
+    limits = Limits(max_actions=ACTIONS_PER_OBJECT * objects, max_cleared=objects)
     sequence, _ = loop.sequence(scene, seed, limits)
     before = _places(loop)
     for number, trial in enumerate(sequence.run(), start=1):
@@ -64,12 +67,10 @@ def main() -> None:
     parser.add_argument("--robot", default="ur5_rg2")
     parser.add_argument("--policy", default="pixelq")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--objects", type=int, default=30)
+    parser.add_argument("--objects", type=int, default=OBJECTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     args = parser.parse_args()
-    pairs = (text.partition("=") for text in args.param)
-    parameters: dict[str, Any] = {name: yaml.safe_load(value) for name, _, value in pairs}
-    loop = FastLoop(load_robot(args.robot), args.policy, **parameters)
+    loop = FastLoop(load_robot(args.robot), args.policy, **parameters(args.param))
     for seed in args.seeds:
         lines = list(leavings(loop, args.objects, seed))
         print("\n".join(lines) or f"seed {seed}: nothing left the workspace", flush=True)

@@ -80,7 +80,7 @@ def _draw_step(figure: Any, axes: Any, step: Step) -> None:
     figure.colorbar(heights, ax=axes[1], fraction=0.046)
     axes[1].set_title("height [cm], white: not seen")
     gray = np.repeat(state.color.mean(2, keepdims=True) * 0.5, 3, 2).astype(np.uint8)
-    # Values are chances, or returns that may be more than 1: one scale for all steps.
+    # Chances have one scale in all steps; returns may be more than 1.
     top = max(1.0, float(scored.value.max())) if len(scored) else 1.0
     for axis, primitive in zip(axes[2:], Primitive, strict=True):
         mine = np.flatnonzero(scored.primitive == primitive)
