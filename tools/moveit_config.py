@@ -8,12 +8,7 @@ Every file is made from the robot's description, its URDF and ``config/motion.ya
 that each fact keeps its one place; ``test/motion/test_moveit_files.py`` holds that what is
 committed is what this writes.
 
-Which links are not checked against each other is computed, not guessed: neighbours;
-pairs that touch in (nearly) every one of 1,000 random configurations or at home; pairs
-that touch in none of 20,000 (with 95 % confidence, in fewer than 0.015 % of all); pairs
-that the embedded planner does not check either ("User"), so that MoveIt refuses no goal
-which that one would choose. Links of different arms are always checked. Shapes are those
-of the URDF, the checks coal's.
+Which links are not checked against each other is computed: ``moveit_collisions``.
 """
 
 from __future__ import annotations
@@ -25,13 +20,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-import pinocchio
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from selfgrasp_nodes.motion.collision import kept_apart
+from moveit_collisions import ALL, disabled_collisions
+
 from selfgrasp_nodes.motion.model import RobotModel
 from selfgrasp_nodes.motion.moveit_parameters import (
     OMPL,
@@ -44,11 +38,6 @@ from selfgrasp_nodes.motion.options import MotionOptions, load_options
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import ArmSpec, RobotSpec, load_robot
 from selfgrasp_nodes.robots.loader import robot_file
-
-SEED = 5
-FIRST, ALL = 1_000, 20_000
-ALWAYS = 0.95
-"""Share of random configurations in which a pair touches that is taken to touch always."""
 
 _REQUEST = [
     f"default_planning_request_adapters/{name}"
@@ -63,129 +52,6 @@ _VALIDATE = "default_planning_response_adapters/ValidateSolution"
 _TOTG = "default_planning_response_adapters/AddTimeOptimalParameterization"
 _ROTATION = 1.57  # of the tool along straight lines [rad/s]
 _GRIPPER_RAMP = 0.1  # in which a gripper's joint comes to its speed [s]
-
-
-def disabled_collisions(robot: RobotSpec, samples: int = ALL) -> dict[tuple[str, str], str]:
-    """Pairs of links that need no check, with the reason, by name.
-
-    Args:
-        robot: The cell.
-        samples: Random configurations in which a pair must be seen apart.
-    """
-    model = RobotModel(robot)
-    shapes = model.shapes.copy()
-    for shape in shapes.geometryObjects:
-        shape.geometry.computeLocalAABB()
-    names = [model.model.frames[s.parentFrame].name for s in shapes.geometryObjects]
-    links = sorted(set(names))
-    neighbours = _neighbours(model, set(links))
-    arms = {a.name: model.subtree(model.arm_joint_ids(a)[0]) for a in robot.arms}
-    arm_of = {
-        name: next((a for a, ids in arms.items() if int(s.parentJoint) in ids), "")
-        for name, s in zip(names, shapes.geometryObjects, strict=True)
-    }
-    for first in range(len(names)):
-        for second in range(first + 1, len(names)):
-            if names[first] != names[second]:
-                shapes.addCollisionPair(pinocchio.CollisionPair(first, second))
-    pairs = [
-        (min(a, b), max(a, b))
-        for a, b in ((names[p.first], names[p.second]) for p in shapes.collisionPairs)
-    ]
-    rng = np.random.default_rng(SEED)
-    hits = dict.fromkeys(pairs, 0)
-    for pair in _touching(model, shapes, pairs, [model.neutral()]):
-        hits[pair] = -FIRST  # at home
-    home = {pair for pair, count in hits.items() if count < 0}
-    hits = dict.fromkeys(pairs, 0)
-    for pair in _touching(model, shapes, pairs, _random(model, rng, FIRST)):
-        hits[pair] += 1
-    seen = {pair for pair, count in hits.items() if count}
-    undecided = pinocchio.GeometryModel(shapes)
-    for index in reversed(range(len(pairs))):
-        if pairs[index] in seen:
-            undecided.removeCollisionPair(shapes.collisionPairs[index])
-    rest = [
-        (min(a, b), max(a, b))
-        for a, b in ((names[p.first], names[p.second]) for p in undecided.collisionPairs)
-    ]
-    seen |= set(_touching(model, undecided, rest, _random(model, rng, samples)))
-    found, alike = {}, _unchecked(model)
-    for a, b in sorted(set(pairs)):
-        apart = arm_of[a] and arm_of[b] and arm_of[a] != arm_of[b]
-        if (a, b) in neighbours:
-            found[a, b] = "Adjacent"
-        elif hits[a, b] >= ALWAYS * FIRST:
-            found[a, b] = "Always"
-        elif (a, b) in home:
-            found[a, b] = "Default"
-        elif (a, b) not in seen and not apart:
-            found[a, b] = "Never"
-        elif (a, b) in alike:
-            found[a, b] = "User"
-    return found
-
-
-def _unchecked(model: RobotModel) -> set[tuple[str, str]]:
-    """Links that simple shapes would let touch where the joints between keep them apart."""
-    joints = kept_apart(model)
-    links: dict[str, int] = {
-        model.model.frames[s.parentFrame].name: int(s.parentJoint)
-        for s in model.shapes.geometryObjects
-    }
-    return {
-        (a, b)
-        for a, first in links.items()
-        for b, second in links.items()
-        if a < b and frozenset((first, second)) in joints
-    }
-
-
-def _touching(
-    model: RobotModel,
-    shapes: pinocchio.GeometryModel,
-    pairs: list[tuple[str, str]],
-    configurations: Any,
-) -> Iterator[tuple[str, str]]:
-    """The pairs that touch, once for each configuration in which they do."""
-    data = shapes.createData()
-    for q in configurations:
-        pinocchio.computeCollisions(model.model, model.model.createData(), shapes, data, q, False)
-        yield from {
-            pair
-            for pair, result in zip(pairs, data.collisionResults, strict=True)
-            if result.isCollision()
-        }
-
-
-def _random(model: RobotModel, rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
-    lower, upper = model.model.lowerPositionLimit, model.model.upperPositionLimit
-    for _ in range(count):
-        q = rng.uniform(lower, upper)
-        for arm in model.robot.arms:
-            grip = arm.gripper
-            model.set_width(q, arm, rng.uniform(grip.width_min, grip.width_max))
-        yield q
-
-
-def _neighbours(model: RobotModel, solid: set[str]) -> set[tuple[str, str]]:
-    """Links with shapes that a joint connects, across links without shapes."""
-    frames = model.model.frames
-    parent: dict[str, str] = {}
-    for frame in frames:
-        if frame.type != pinocchio.FrameType.BODY:
-            continue
-        above = frame.parentFrame
-        while above and (
-            frames[above].type != pinocchio.FrameType.BODY or frames[above].name not in solid
-        ):
-            above = frames[above].parentFrame
-        parent[frame.name] = frames[above].name
-    return {
-        (min(link, above), max(link, above))
-        for link, above in parent.items()
-        if link in solid and above in solid and link != above
-    }
 
 
 def srdf(robot: RobotSpec, disabled: dict[tuple[str, str], str]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.learning.patch_batches import (
     Batch,
     epoch_order,
@@ -38,6 +35,13 @@ from selfgrasp_nodes.learning.patch_metrics import (
     report,
 )
 from selfgrasp_nodes.learning.patch_state import TrainingState
+from selfgrasp_nodes.learning.patch_step import (
+    batch_loss,
+    begin_from_imagenet,
+    follow,
+    learning_rate,
+    make_optimizer,
+)
 from selfgrasp_nodes.policies.patch.networks import PatchNetwork, make_network
 
 Sizes = tuple[float, float]
@@ -166,12 +170,12 @@ def _train_member(
     if start is not None:
         network.load_state_dict(start[member % len(start)])
     elif config.imagenet:
-        _begin_from_imagenet(network, Path(config.imagenet))
+        begin_from_imagenet(network, Path(config.imagenet))
     phase = config.base if start is None else config.stage
     state = TrainingState(
         network,
         copy.deepcopy(network) if config.average else network,
-        _optimizer(network, config, phase),
+        make_optimizer(network, config, phase),
         0,
         0,
         [],
@@ -190,24 +194,6 @@ def _train_member(
             on_step(Step(member, epoch + 1, phase.epochs, 0.0, numbers))
     state.average.eval()
     return state.average, state.history
-
-
-def _begin_from_imagenet(network: PatchNetwork, path: Path) -> None:
-    """Put ImageNet weights into a network that has a place for them.
-
-    Raises:
-        InvalidConfig: If it has none.
-        StorageError: If the file cannot be read.
-    """
-    from selfgrasp_nodes.policies.patch.alexnet import PaperNetwork, load_imagenet
-    from selfgrasp_nodes.policies.patch.lite import LiteNetwork, load_lite
-
-    if isinstance(network, PaperNetwork):
-        load_imagenet(network, path)
-    elif isinstance(network, LiteNetwork):
-        load_lite(network, path)
-    else:
-        raise InvalidConfig("ImageNet weights fit networks 'alexnet' and 'lite' alone")
 
 
 def _epoch(
@@ -231,43 +217,18 @@ def _epoch(
     total = 0.0
     for number, batch in enumerate(_batches(training, order, sizes, config, network, rng, steps)):
         for group in state.optimizer.param_groups:
-            group["lr"] = _rate(config, phase, state.step, steps * phase.epochs)
+            group["lr"] = learning_rate(config, phase, state.step, steps * phase.epochs)
         loss = batch_loss(network, batch, weights, config.smoothing)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         state.optimizer.step()
         state.step += 1
-        _follow(state, config.average)
+        follow(state, config.average)
         total += float(loss.detach())
         if on_step is not None and number % 10 == 0:
             on_step(Step(member, epoch, phase.epochs, (number + 1) / steps, {}))
     return total / steps
-
-
-def batch_loss(
-    network: PatchNetwork, batch: Batch, weights: tuple[float, float], smoothing: float = 0.0
-) -> Tensor:
-    """Equation 1 of the paper: only the tried angle's bin counts, or its neighbours softly.
-
-    Args:
-        network: Judge.
-        batch: Of tries.
-        weights: Of a failure and of a success.
-        smoothing: Labels are moved from 0 and 1 by this.
-    """
-    target = batch.labels * (1 - 2 * smoothing) + smoothing
-    weight = torch.where(batch.labels > 0.5, weights[1], weights[0])
-    if network.aligned:
-        odds = network.tried(batch.images, batch.frames, batch.tips, batch.bins)
-        each = F.binary_cross_entropy_with_logits(odds, target, reduction="none")
-    else:
-        odds = network(batch.images, batch.frames, batch.tips)
-        every = F.binary_cross_entropy_with_logits(
-            odds, target[:, None].expand_as(odds), reduction="none"
-        )
-        each = (every * batch.shares).sum(1)
-    return (each * weight).mean()
 
 
 def _batches(
@@ -284,45 +245,6 @@ def _batches(
         yield make_batch(
             training, index, network.aligned, sizes, config.augment, rng, config.soft_angle
         )
-
-
-def _optimizer(
-    network: PatchNetwork, config: PatchTraining, phase: Phase
-) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), phase.rate, momentum=0.9, weight_decay=config.weight_decay
-        )
-    # Biases and norms are not pulled to zero.
-    plain = [p for p in network.parameters() if p.ndim > 1 and p.shape[0] > 1]
-    chosen = {id(p) for p in plain}
-    free = [p for p in network.parameters() if id(p) not in chosen]
-    groups = [
-        {"params": plain, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, phase.rate)
-
-
-def _rate(config: PatchTraining, phase: Phase, step: int, steps: int) -> float:
-    if config.schedule == "constant":
-        return phase.rate
-    warm = min(1.0, (step + 1) / max(1, steps // 20))
-    return phase.rate * warm * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
-
-
-def _follow(state: TrainingState, decay: float) -> None:
-    """Move the running mean of the weights a little; faster at the beginning."""
-    if state.average is state.network:
-        return
-    decay = min(decay, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        mine, theirs = state.average.state_dict(), state.network.state_dict()
-        for name, value in mine.items():
-            if value.dtype.is_floating_point:
-                value.lerp_(theirs[name], 1 - decay)
-            else:
-                value.copy_(theirs[name])
 
 
 def _numbers(odds: np.ndarray, validation: PatchTries) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from selfgrasp_nodes.errors import StorageError
-from selfgrasp_nodes.learning import classical
+from selfgrasp_nodes.learning import classical, hog
 from selfgrasp_nodes.learning import heuristic_classifiers as heuristic
 from selfgrasp_nodes.learning.curriculum import Curriculum
 from selfgrasp_nodes.learning.metrics import proportion
@@ -179,7 +179,7 @@ class Learned:
     def _classical(self) -> dict[str, Any]:
         training, validation = self._split()
         test = self._test()
-        prepared = classical.prepare(training, self._sizes(), seed=self._config.seed)
+        prepared = hog.prepare(training, self._sizes(), seed=self._config.seed)
         judged = [prepared.features(tries) for tries in (validation, test)]
         rows = {}
         for tune in (classical.tune_neighbours, classical.tune_svms):

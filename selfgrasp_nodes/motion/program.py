@@ -20,13 +20,13 @@ from selfgrasp_nodes.motion.primitives import (
     Step,
     candidate_steps,
 )
+from selfgrasp_nodes.motion.turns import half_turned, quickest_yaw, turns
 from selfgrasp_nodes.robots import ArmSpec
 from selfgrasp_nodes.robots.gripper import tip_T_tcp
-from selfgrasp_nodes.types import Candidate, Heightmap, PhaseCode, Primitive, Trajectory
+from selfgrasp_nodes.types import Candidate, Heightmap, PhaseCode, Trajectory
 
 _ACT = frozenset((PhaseCode.APPROACH, PhaseCode.DESCEND, PhaseCode.ACT, PhaseCode.LIFT))
 _PLACE = frozenset((PhaseCode.CARRY, PhaseCode.RELEASE))
-_YAWS = np.arange(0, 2 * np.pi, np.pi / 6)
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,10 @@ def plan_candidate(
     out = escape_segments(planner, arm, q_start, PhaseCode.APPROACH, options, width, scale)
     q_free = out[-1].end if out else q_start
     failure: PlanningFailed | None = None
-    for turned in _turns(planner, candidate, arm, q_free):
+    for turned in turns(planner, candidate, arm, q_free):
         target = place
         if place is not None and not np.array_equal(turned.pose, candidate.pose):
-            target = _half_turned(place)  # or the object would lie the other way round
+            target = half_turned(place)  # or the object would lie the other way round
         steps = candidate_steps(turned, robot, arm, options, heightmap, target)
         try:
             act = plan_program(planner, [s for s in steps if s.phase in _ACT], q_free, arm, scale)
@@ -273,7 +273,7 @@ def _plan(
             arm.name, q, goal, width=step.width, speed=step.speed, scale=scale
         )
     else:
-        target = _quickest_yaw(planner, arm, goal, q) if step.any_yaw else goal
+        target = quickest_yaw(planner, arm, goal, q) if step.any_yaw else goal
         trajectory = planner.plan_free(
             arm.name, q, target, width=step.width, carries=step.carries, scale=scale
         )
@@ -288,69 +288,3 @@ def _plan(
         scale,
     )
     return segment, step.width
-
-
-def _turns(
-    planner: Planner, candidate: Candidate, arm: ArmSpec, q_start: np.ndarray
-) -> list[Candidate]:
-    """The candidate and, for a grasp, its half turn; the quicker one first.
-
-    Raises:
-        PlanningFailed: If neither can be reached.
-    """
-    if candidate.primitive != Primitive.GRASP:
-        return [candidate]
-    half = _half_turned(candidate.pose)
-    found: list[tuple[float, Candidate]] = []
-    failure: PlanningFailed | None = None
-    for pose in (candidate.pose, half):
-        tip = pose @ geometry.inverse(tip_T_tcp(arm.gripper, candidate.width))
-        try:
-            q = planner.ik(arm.name, tip, q_start)
-        except PlanningFailed as error:
-            failure = error
-            continue
-        found.append((_time(arm, q_start, q), replace(candidate, pose=pose)))
-    if not found:
-        assert failure is not None
-        raise failure
-    return [c for _, c in sorted(found, key=lambda pair: pair[0])]
-
-
-def _half_turned(pose: np.ndarray) -> np.ndarray:
-    """The pose turned by half a turn about its approach: the same to two equal fingers."""
-    half = pose.copy()
-    half[:3, :2] *= -1
-    return half
-
-
-def _quickest_yaw(
-    planner: Planner, arm: ArmSpec, world_T_tip: np.ndarray, q: np.ndarray
-) -> np.ndarray:
-    """Joint positions for a pose with the turn about its approach that is reached first.
-
-    Raises:
-        PlanningFailed: If no turn can be reached.
-    """
-    best: tuple[float, np.ndarray] | None = None
-    failure: PlanningFailed | None = None
-    for yaw in _YAWS:
-        turned = world_T_tip @ geometry.transform(rpy=(0, 0, yaw))
-        try:
-            goal = planner.ik(arm.name, turned, q)
-        except PlanningFailed as error:
-            failure = error
-            continue
-        if best is None or _time(arm, q, goal) < best[0]:
-            best = _time(arm, q, goal), goal
-    if best is None:
-        assert failure is not None
-        raise failure
-    return best[1]
-
-
-def _time(arm: ArmSpec, q_from: np.ndarray, q_to: np.ndarray) -> float:
-    """Least time at full joint speed, with a mild pull away from wound-up wrists [s]."""
-    slowness = 1 / np.asarray(arm.velocity_limits)
-    travel = float(np.max(np.abs(q_to - q_from) * slowness))
-    return travel + 0.02 * float(np.sum(np.abs(q_to - np.asarray(arm.ready)) * slowness))

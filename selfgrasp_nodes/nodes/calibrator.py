@@ -7,8 +7,6 @@ pictures and joint states come from the topics that perception and motion use.
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -20,12 +18,13 @@ from selfgrasp.action import MoveArm
 from sensor_msgs.msg import JointState
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import PlanningFailed, SelfGraspError, Unavailable
+from selfgrasp_nodes.errors import PlanningFailed, Unavailable
 from selfgrasp_nodes.motion.embedded import EmbeddedPlanner
 from selfgrasp_nodes.nodes import conversions, image_messages, qos
 from selfgrasp_nodes.nodes.action_caller import ActionCaller
 from selfgrasp_nodes.nodes.base import BaseNode
 from selfgrasp_nodes.nodes.cameras import CameraStream
+from selfgrasp_nodes.nodes.joint_readings import JointReadings
 from selfgrasp_nodes.nodes.robot_state import RobotState
 from selfgrasp_nodes.nodes.status import check
 from selfgrasp_nodes.nodes.tf import TransformPublisher
@@ -42,8 +41,6 @@ from selfgrasp_nodes.perception.calibration_poses import (
 )
 from selfgrasp_nodes.robots import ArmSpec, CameraSpec
 
-_SETTLE = 0.5  # joint states that are averaged while the arm stands still [s]
-_STILL = 0.002  # spread of a joint's readings that counts as standing still [rad]
 _PATIENCE = 10.0  # for it to come to rest, for a picture, for a first joint state [s]
 _MOTION = 120.0  # for one motion [s]
 _CANDIDATES = 3  # wanted views for each pose that is asked for: arms do not reach all
@@ -84,7 +81,7 @@ class Calibrator(BaseNode):
         self.board = board
         self.serial = ""
         self._tree = RobotState(self.robot, self.frame)
-        self._readings: deque[tuple[int, float, dict[str, float]]] = deque(maxlen=2000)
+        self._readings = JointReadings(self.arm)
         # What an older calibration says of scale and device must not count.
         bare = self.camera.model_copy(update={"calibration": None})
         self._stream = CameraStream(self, bare, camera_namespace)
@@ -92,7 +89,11 @@ class Calibrator(BaseNode):
         self._mover = ActionCaller(self, MoveArm, "move_arm", self.group)
         self._transforms = TransformPublisher(self)
         self.create_subscription(
-            JointState, "joint_states", self._take_joints, qos.state(50), callback_group=self.group
+            JointState,
+            "joint_states",
+            self._readings.take,
+            qos.state(50),
+            callback_group=self.group,
         )
         self.create_subscription(
             DiagnosticArray,
@@ -134,7 +135,7 @@ class Calibrator(BaseNode):
         Raises:
             PlanningFailed: If there are none.
         """
-        positions = self._positions_now()
+        positions = self._readings.newest(_PATIENCE)
         world_T_parent = self._lookup(self.frame, self.parent, positions)
         tip_T_parent = self._lookup(self.arm.tip_link, self.parent, positions)
 
@@ -178,7 +179,7 @@ class Calibrator(BaseNode):
         goal.camera_pose.header.frame_id = self.frame
         goal.camera_pose.pose = conversions.pose_message(world_T_tip)
         self._move(goal)
-        stamp, positions = self._rest()
+        stamp, positions = self._readings.rest(_PATIENCE)
         pair = self._stream.wait(stamp, _PATIENCE)
         view = self._stream.view(pair, np.eye(4))
         return Shot(
@@ -263,57 +264,11 @@ class Calibrator(BaseNode):
             raise
         check(answer.result)
 
-    def _take_joints(self, message: JointState) -> None:
-        positions = dict(zip(message.name, message.position, strict=False))
-        self._readings.append(
-            (conversions.stamp(message.header.stamp), time.monotonic(), positions)
-        )
-
     def _take_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
             values = {item.key: item.value for item in status.values}
             if values.get("camera") == self.camera.name and values.get("serial"):
                 self.serial = values["serial"]
-
-    def _positions_now(self) -> dict[str, float]:
-        limit = time.monotonic() + _PATIENCE
-        while True:
-            merged: dict[str, float] = {}
-            for _, _, positions in list(self._readings)[-20:]:
-                merged.update(positions)
-            if all(name in merged for name in self.arm.joints):
-                return merged
-            if time.monotonic() > limit:
-                raise Unavailable(
-                    f"no joint states of arm {self.arm.name!r} within {_PATIENCE:g} s; is the "
-                    "robot's driver (or the simulation) running, in this namespace and domain?"
-                )
-            time.sleep(0.05)
-
-    def _rest(self) -> tuple[int, dict[str, float]]:
-        """(stamp from which the arm stood still [ns], mean joint positions since)."""
-        limit = time.monotonic() + _PATIENCE
-        while time.monotonic() < limit:
-            time.sleep(0.05)
-            newest = list(self._readings)
-            if not newest:
-                continue
-            until = newest[-1][0]
-            window = [r for r in newest if r[0] >= until - _SETTLE * 1e9]
-            rows = [
-                [positions[name] for name in self.arm.joints]
-                for _, _, positions in window
-                if all(name in positions for name in self.arm.joints)
-            ]
-            covered = window[-1][0] - window[0][0] > 0.8 * _SETTLE * 1e9
-            if covered and len(rows) >= 5 and np.ptp(rows, axis=0).max() < _STILL:
-                mean = dict(self._positions_now())
-                mean.update(zip(self.arm.joints, np.mean(rows, axis=0), strict=True))
-                return window[0][0], mean
-        raise SelfGraspError(
-            f"arm {self.arm.name!r} did not come to rest within {_PATIENCE:g} s; its joints "
-            f"still move by more than {_STILL} rad"
-        )
 
     def _lookup(self, target: str, source: str, positions: dict[str, float]) -> np.ndarray:
         tree = TransformTree()

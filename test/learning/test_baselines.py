@@ -37,10 +37,10 @@ def test_optimistic_parameters_are_the_best_there_are() -> None:
 def test_classical_learners_learn_bars(learner: str) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("skimage")
-    from selfgrasp_nodes.learning import classical
+    from selfgrasp_nodes.learning import classical, hog
 
     training, validation, novel = bars(240, seed=1), bars(80, seed=2), bars(120, seed=3)
-    prepared = classical.prepare(training, SIZES)
+    prepared = hog.prepare(training, SIZES)
     held = prepared.features(validation)
     tuned = getattr(classical, learner)(prepared, held, validation)
     assert len(tuned.tried) == classical.SETTINGS
@@ -52,7 +52,7 @@ def test_classical_learners_learn_bars(learner: str) -> None:
 
 def test_features_turn_with_the_patch() -> None:
     pytest.importorskip("skimage")
-    from selfgrasp_nodes.learning.classical import hog_features, prepare
+    from selfgrasp_nodes.learning.hog import hog_features, prepare
     from selfgrasp_nodes.policies.patch.encoding import STEP, angle_bin
 
     tries = bars(30)

@@ -36,3 +36,10 @@ def _planner(robot, options) -> EmbeddedPlanner:
 def planner(_planner) -> EmbeddedPlanner:
     _planner.set_obstacles(None)
     return _planner
+
+
+@pytest.fixture
+def cell(robot, planner, options):
+    from motion_cell import Cell
+
+    return lambda *cubes, **rest: Cell(robot, planner, options, *cubes, **rest)

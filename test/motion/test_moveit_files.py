@@ -30,6 +30,7 @@ from selfgrasp_nodes.robots import RobotSpec, load_robot
 from selfgrasp_nodes.robots.loader import robot_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools"))
+import moveit_collisions as collisions
 import moveit_config as tool
 
 ROBOTS = sorted(p.name for p in (share_dir() / "config" / "moveit").iterdir())
@@ -70,7 +71,7 @@ def test_files_are_what_the_tool_writes(name: str, tmp_path: Path) -> None:
 
 def test_the_semantic_description_is_what_the_tool_writes() -> None:
     robot = load_robot("ur5_rg2")
-    assert name_and_folder(robot)[1] == tool.srdf(robot, tool.disabled_collisions(robot))
+    assert name_and_folder(robot)[1] == tool.srdf(robot, collisions.disabled_collisions(robot))
 
 
 @pytest.mark.parametrize("name", ROBOTS)
@@ -93,7 +94,12 @@ def test_pairs_that_are_not_checked_do_not_touch(name: str) -> None:
                 shapes.addCollisionPair(pin.CollisionPair(i, j))
                 pairs.append(pair)
     touched = set(
-        tool._touching(model, shapes, pairs, tool._random(model, np.random.default_rng(99), 2000))
+        collisions.touching(
+            model,
+            shapes,
+            pairs,
+            collisions.random_configurations(model, np.random.default_rng(99), 2000),
+        )
     )
     # What touches once in 2,000 and was not seen in 20,000: 1 in 10,000 chance a pair.
     assert not touched & never

@@ -8,20 +8,16 @@ import time
 import numpy as np
 import pytest
 from motion_cases import grasp, heightmap, push, tip
+from motion_cell import Cell
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import Cancelled, ExecutionFailed
 from selfgrasp_nodes.labeling.rules import GraspRule
-from selfgrasp_nodes.motion.chains import join
 from selfgrasp_nodes.motion.options import load_options
-from selfgrasp_nodes.motion.program import MoveSegment, plan_candidate
-from selfgrasp_nodes.motion.progress import ReleaseGate
+from selfgrasp_nodes.motion.program import plan_candidate
 from selfgrasp_nodes.motion.runner import Runner, RunnerEvents
 from selfgrasp_nodes.simulation.lockstep import LockstepPort
-from selfgrasp_nodes.simulation.objects import ObjectSpec
-from selfgrasp_nodes.simulation.scene import Scene, SceneObject
-from selfgrasp_nodes.simulation.world import World
-from selfgrasp_nodes.types import OutcomeCode, PhaseCode, Trajectory
+from selfgrasp_nodes.types import OutcomeCode, PhaseCode
 
 P = PhaseCode
 X, Y = -0.5, 0.0  # the workspace's centre
@@ -37,46 +33,6 @@ class RealTimePort(LockstepPort):
         if left > 0:
             time.sleep(left)
         return sample
-
-
-class Cell:
-    def __init__(self, robot, planner, options, *cubes, port=LockstepPort):
-        """Cubes of 5 cm at (x, y) from the workspace's centre."""
-        self.world = World(robot)
-        objects = tuple(
-            SceneObject(ObjectSpec("cube"), (x, y, 0.026), (1, 0, 0, 0)) for x, y in cubes
-        )
-        self.world.reset(Scene("cubes", objects), 0)
-        self.world.step(100)
-        self.arm = robot.arm()
-        self.planner, self.options = planner, options
-        self.port = port(self.world)
-        self.runner = Runner(self.port, self.arm, options, planner)
-        self.heard: list[str] = []
-        self.events = RunnerEvents(
-            lambda phase: self.heard.append(phase.name),
-            lambda: self.heard.append("acted"),
-            lambda: self.heard.append("view clear"),
-        )
-
-    def q(self):
-        return self.port.sample().q
-
-    def act(self, candidate, q=None):
-        start = np.asarray(self.arm.home if q is None else q, float)
-        program = plan_candidate(self.planner, candidate, start, self.options)
-        return self.runner.act(program, self.events)
-
-    def held(self):
-        return [o.id for o in self.world.truth() if o.held_by]
-
-    def places(self):
-        return [o.world_T_object[:3, 3] for o in self.world.truth()]
-
-
-@pytest.fixture
-def cell(robot, planner, options):
-    return lambda *cubes, **rest: Cell(robot, planner, options, *cubes, **rest)
 
 
 def test_a_cube_is_grasped_lifted_and_put_into_the_bin(cell, robot):
@@ -262,24 +218,6 @@ def test_a_program_that_begins_elsewhere_is_planned_again(cell):
     np.testing.assert_allclose(execution.commanded[0].positions[0], elsewhere, atol=0.005)
 
 
-def test_programs_planned_ahead_follow_without_a_gap(cell):
-    c = cell((0.0, 0.1), (0.0, -0.1))
-    first = grasp(X, Y + 0.1, 0.025, 0.0, 0.07, max_force=30.0)
-    c.act(first)
-    ahead = c.runner.q_end(held=True)
-    program = plan_candidate(
-        c.planner, grasp(X, Y - 0.1, 0.025, 0.0, 0.07, max_force=30.0), ahead, c.options
-    )
-    c.runner.put_away()
-    execution = c.runner.act(program)
-    assert execution.code == OutcomeCode.UNKNOWN and len(c.held()) == 1
-    # Nothing had to be planned again.
-    planned = program.trajectories[0]
-    np.testing.assert_array_equal(
-        execution.commanded[0].positions[: len(planned.time)], planned.positions
-    )
-
-
 class BrokenPort(LockstepPort):
     def wait_gripper(self, watch):
         raise ExecutionFailed("the gripper does not answer; check its cable")
@@ -296,102 +234,3 @@ def test_a_broken_device_ends_the_try_and_is_named(cell):
 def test_a_runner_that_ran_nothing_says_so(cell):
     with pytest.raises(ExecutionFailed, match="call act first"):
         cell().runner.put_away()
-
-
-def test_motions_in_a_row_are_one_goal_without_a_stop_between(cell):
-    c = cell((0.0, 0.0))
-    program = plan_candidate(c.planner, grasp(X, Y), np.asarray(c.arm.home, float), c.options)
-    moves = [s for s in program.act if isinstance(s, MoveSegment)]
-    goals = []
-    run = c.port.run_trajectory
-    c.port.run_trajectory = lambda trajectory, watch: (
-        goals.append(trajectory), run(trajectory, watch)
-    )  # fmt: skip
-    execution = c.runner.act(program, c.events)
-    assert execution.code == OutcomeCode.UNKNOWN
-    assert len(goals) == 2 < len(moves)  # to the grasp, and the lift
-    durations = [segment.trajectory.duration for segment in moves]
-    assert goals[0].duration == pytest.approx(sum(durations[:-1]))
-    assert (np.diff(goals[0].time) > 0).all()
-    phases = {phase.code: phase for phase in execution.phases}
-    assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND, P.ACT, P.LIFT]
-    assert phases[P.APPROACH].end == phases[P.DESCEND].start
-    descent = (phases[P.DESCEND].end - phases[P.DESCEND].start) * 1e-9
-    assert descent == pytest.approx(durations[-2], abs=0.15)
-
-
-def test_trajectories_are_joined_in_time():
-    def part(times, value):
-        n = len(times)
-        return Trajectory(("a",), np.array(times), np.full((n, 1), value), np.zeros((n, 1)))
-
-    joined, starts = join([part([0.0, 0.5, 1.0], 1.0), part([0.0, 2.0], 2.0)])
-    np.testing.assert_allclose(joined.time, [0.0, 0.5, 1.0, 3.0])
-    np.testing.assert_allclose(joined.positions[:, 0], [1.0, 1.0, 1.0, 2.0])
-    np.testing.assert_allclose(starts, [0.0, 1.0])
-
-
-class ForgetfulPort(LockstepPort):
-    """A driver that loses some of the commands to the fingers."""
-
-    lost = ()
-    commands = 0
-
-    def start_gripper(self, width, force):
-        self.commands += 1
-        if self.commands not in self.lost:
-            super().start_gripper(width, force)
-
-
-def test_fingers_that_are_late_are_waited_for_before_the_descent(cell):
-    c = cell((0.0, 0.0), port=ForgetfulPort)
-    c.world.set_arm(c.arm.name, c.arm.home, 0.0)
-    c.port.lost = (1,)  # the first one: open on the way
-    execution = c.act(grasp(X, Y, 0.025, 0.0, 0.07))
-    assert execution.code == OutcomeCode.UNKNOWN and len(c.held()) == 1
-    assert [p.code for p in execution.phases] == [P.APPROACH, P.DESCEND, P.ACT, P.LIFT]
-
-
-@pytest.mark.parametrize("lost", [(), (3,)])
-def test_the_arm_leaves_while_the_fingers_open(cell, robot, lost):
-    c = cell((0.0, 0.0), port=ForgetfulPort)
-    runner = Runner(c.port, c.arm, c.options, c.planner, home_after_place=True)
-    program = plan_candidate(
-        c.planner, grasp(X, Y, 0.025, 0.0, 0.07), np.asarray(c.arm.home, float), c.options
-    )
-    c.port.lost = lost  # the third one: release
-    runner.act(program)
-    assert len(c.held()) == 1
-    execution = runner.put_away(held=True)
-    assert execution.code == OutcomeCode.UNKNOWN, execution.error
-    assert [p.code for p in execution.phases][-3:] == [P.CARRY, P.RELEASE, P.HOME]
-    assert len(execution.commanded) == (3 if not lost else 4)
-    np.testing.assert_allclose(c.q(), c.arm.home, atol=0.02)
-    assert not c.held()
-    c.world.step(round(0.5 / c.world.timestep))
-    (place,) = c.places()
-    half = np.array(robot.bins[0].size[:2]) / 2
-    assert (np.abs(place[:2] - robot.bins[0].center) < half).all()
-
-
-@pytest.mark.parametrize("home_after", [False, True])
-def test_nothing_is_released_before_the_gate_opens(cell, home_after):
-    c = cell((0.0, 0.0))
-    runner = Runner(c.port, c.arm, c.options, c.planner, home_after_place=home_after)
-    program = plan_candidate(
-        c.planner, grasp(X, Y, 0.025, 0.0, 0.07), np.asarray(c.arm.home, float), c.options
-    )
-    runner.act(program)
-    seen = []
-    opened = threading.Event()
-
-    def wait():
-        seen.append((c.held(), c.q().copy()))
-        opened.set()
-
-    execution = runner.put_away(True, ReleaseGate(opened.is_set, wait))
-    assert execution.code == OutcomeCode.UNKNOWN, execution.error
-    (held, q), *more = seen
-    assert held and not more and not c.held()
-    np.testing.assert_allclose(q, program.place[0].end, atol=0.03)  # it waited over the bin
-    assert [p.code for p in execution.phases][-2 - home_after :][:2] == [P.CARRY, P.RELEASE]

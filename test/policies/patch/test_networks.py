@@ -157,7 +157,7 @@ def test_no_foreign_pickle_is_run(tmp_path, monkeypatch) -> None:
 
 def test_only_the_tried_bin_learns_from_a_try() -> None:
     from selfgrasp_nodes.learning.patch_batches import Batch
-    from selfgrasp_nodes.learning.patch_train import batch_loss
+    from selfgrasp_nodes.learning.patch_step import batch_loss
 
     torch.manual_seed(0)
     network = PaperNetwork(dropout=0.0)
