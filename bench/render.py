@@ -1,4 +1,4 @@
-"""What a picture costs: variants of rendering, noise, and the render thread.
+"""What a picture costs: variants of rendering, noise, the render thread, and a scene.
 
     python bench/render.py [--robot ur5_rg2] [--objects 10] [--frames 30]
 
@@ -40,6 +40,9 @@ def main():
     args = parser.parse_args()
     robot, physics = load_robot(args.robot), PhysicsOptions()
     cell = build_cell(robot, physics)
+    seeds = iter(range(args.frames + 1))
+    made = median_ms(lambda: random_scene(robot, args.objects, next(seeds)), args.frames)
+    print(f"random scene of {args.objects} objects, dropped until it rests: {made:.0f} ms")
     scene = random_scene(robot, args.objects, 0)
     start = time.perf_counter()
     model, _ = compile_scene(cell, robot, scene, physics)

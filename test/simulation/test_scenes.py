@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import mujoco
 import numpy as np
@@ -165,12 +164,10 @@ def test_random_scenes_follow_the_seed(robot):
     assert scenes.random_scene(robot, 10, 4).digest != scenes.random_scene(robot, 10, 5).digest
 
 
-@pytest.mark.parametrize("count, seeds, limit", [(0, 1, 0.5), (10, 8, 1.5), (30, 2, 5.0)])
-def test_random_scenes_rest_inside_the_workspace(robot, count, seeds, limit):
+@pytest.mark.parametrize("count, seeds", [(0, 1), (10, 8), (30, 2)])
+def test_random_scenes_rest_inside_the_workspace(robot, count, seeds):
     for seed in range(seeds):
-        start = time.process_time()
         scene = scenes.random_scene(robot, count, seed)
-        assert time.process_time() - start < limit
         assert len(scene.objects) == count
         assert not scenes.penetrations(scene)
         for obj in scene.objects:
