@@ -4,7 +4,8 @@ k nearest neighbours: a test patch is compared with the training patches that we
 tried in the same angle bin. Linear SVMs: 18 of them, one a bin. Both see what the
 networks see (:mod:`hog`): the tries of the training set, with the rotation
 augmentation (each try is added to other bins, turned), colour and height. Parameters
-are chosen on held-out episodes, the same number of settings for each learner.
+are chosen on held-out episodes, the same number of settings for each learner, the
+network among them (``pinto_tuning``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from selfgrasp_nodes.learning.patch_metrics import balanced_accuracy, best_thres
 from selfgrasp_nodes.policies.patch.encoding import ANGLES, angle_bin
 
 SETTINGS = 8
-"""Settings of its parameters that each learner may try on the held-out episodes."""
+"""Settings of its parameters that a learner may try on the held-out episodes, networks, too."""
 
 NEIGHBOURS = (1, 3, 5, 11, 21, 41, 81, 161)
 PENALTIES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -121,7 +122,7 @@ def tune_neighbours(
 
     held = neighbours(features, angle_bin(validation.angle))
     tried: list[dict[str, Any]] = [
-        {"k": k, **_judged(scores(held, k), validation.success)} for k in ks[:SETTINGS]
+        {"k": k, **judged(scores(held, k), validation.success)} for k in ks[:SETTINGS]
     ]
     best = max(tried, key=lambda entry: entry["balanced_accuracy"])
     return Tuned(
@@ -163,7 +164,7 @@ def tune_svms(
                 )
                 machines[index] = machine.fit(training.shown[mine] * scale, success)
         scores = _decisions(machines, features * scale, asked)
-        tried.append({"C": penalty, **_judged(scores, validation.success)})
+        tried.append({"C": penalty, **judged(scores, validation.success)})
         fitted.append(machines)
     best = int(np.argmax([entry["balanced_accuracy"] for entry in tried]))
     chosen = tried[best]
@@ -187,7 +188,8 @@ def _decisions(machines: dict[int, Any], features: np.ndarray, bins: np.ndarray)
     return scores
 
 
-def _judged(scores: np.ndarray, success: np.ndarray) -> dict[str, float]:
+def judged(scores: np.ndarray, success: np.ndarray) -> dict[str, float]:
+    """Best threshold of (N,) scores in 0..1, and the balanced accuracy that it gives."""
     threshold = best_threshold(scores, success)
     return {
         "threshold": threshold,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import optimize
 from scipy.special import expit, logit
 
-from selfgrasp_nodes.learning.metrics import Estimate
+from selfgrasp_nodes.learning.metrics import Estimate, wilson
 
 NEAR_BEST = 0.005
 """Thresholds this close to the best balanced accuracy are averaged."""
@@ -166,6 +166,9 @@ def by_episode(
 ) -> Estimate:
     """A statistic of tries with its 95 % interval, resampling whole episodes.
 
+    Where every resample gives the same value, as for a classifier without an error, resampling
+    shows no spread: Wilson's interval over as many cases as there are episodes is taken then.
+
     Args:
         statistic: Of an array of indices of tries.
         episodes: (N,) to which each try belongs.
@@ -181,6 +184,8 @@ def by_episode(
         draws.append(statistic(np.concatenate([members[i] for i in picked])))
     value = statistic(np.arange(len(episodes)))
     finite = np.asarray(draws)[np.isfinite(draws)]
+    if len(finite) and (finite == value).all() and 0 <= value <= 1:
+        return wilson(value, len(names))
     low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (np.nan, np.nan)
     return Estimate(value, float(low), float(high))
 

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from selfgrasp_nodes.errors import SelfGraspError, UnknownName
-from selfgrasp_nodes.learning import pretraining
+from selfgrasp_nodes.learning import pinto_tuning, pretraining
 from selfgrasp_nodes.learning.ceiling import measure as measure_ceiling
 from selfgrasp_nodes.learning.collect_config import CollectConfig, run_meta
 from selfgrasp_nodes.learning.curriculum import Curriculum
 from selfgrasp_nodes.learning.pinto_robot import RobotTest, run_test
-from selfgrasp_nodes.learning.pinto_rows import ABLATIONS, FRACTIONS, Learned
+from selfgrasp_nodes.learning.pinto_rows import ABLATIONS, CHOSEN, FRACTIONS, Learned
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.patch.judge import POLICY
 from selfgrasp_nodes.policies.registry import ORACLE
@@ -39,6 +39,7 @@ PARTS = (
     "table2",
     "figure8",
     "stages",
+    "tuning",
     "ablations",
     "pretraining",
     "isolation",
@@ -143,7 +144,10 @@ class Pinto:
         # Those that take longest begin first, so that no core waits for them at the end.
         jobs = [(part, row) for part in parts for row in self.rows(part)]
         jobs = [job for job in jobs if not learned.known(*job)]
-        failed = self._measure(sorted(jobs, key=_cost, reverse=True))
+        last = [job for job in jobs if job[1] == CHOSEN]  # follows from the others
+        first = [job for job in jobs if job not in last]
+        failed = self._measure(sorted(first, key=_cost, reverse=True))
+        failed |= self._measure(last)
         found: dict[str, Any] = {}
         for part in (part for part in parts if part not in SIMULATED):
             rows = [row for row in self.rows(part) if (part, row) not in failed]
@@ -166,6 +170,7 @@ class Pinto:
             "table2": ["heuristics", "learners on HoG", "networks"],
             "figure8": [str(fraction) for fraction in FRACTIONS],
             "stages": [*stages, "without aggregation"] if len(stages) > 1 else stages,
+            "tuning": [*pinto_tuning.settings(), CHOSEN],
             "ablations": list(ABLATIONS),
             "pretraining": ["ImageNet", "from scratch"],
         }.get(part, [])
@@ -277,7 +282,7 @@ def _cost(job: tuple[str, str]) -> float:
     part, row = job
     if part == "figure8":
         return float(row)
-    return {"ablations": 0.4, "pretraining": 0.9, "stages": 0.2}.get(part, 0.1) + (
+    return {"ablations": 0.4, "tuning": 0.3, "pretraining": 0.9, "stages": 0.2}.get(part, 0.1) + (
         0.6 if row == "learners on HoG" else 0.0
     )
 

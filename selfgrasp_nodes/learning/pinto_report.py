@@ -38,6 +38,8 @@ def _tables(results: dict[str, Any]) -> list[Table]:
         found.append(("Ceiling of any classifier", _ACCURACY, [_ceiling(results["ceiling"])]))
     if "figure8" in results:
         found.append(_figure8(results["figure8"]))
+    if "tuning" in results:
+        found.append(_tuning(results["tuning"]))
     for part, title in (
         ("stages", "Stages"),
         ("ablations", _ablations_title(results)),
@@ -94,6 +96,7 @@ _ACCURACY: Row = (
     "method",
     "accuracy [%]",
     "over objects",
+    "ROC area [%]",
     "tries (positive)",
     "hand not blocked [%]",
     "tries",
@@ -135,7 +138,7 @@ def _ceiling(found: dict[str, Any]) -> Row:
     share = found["positives"]["value"]
     count = f"{found['tries']} x {found['repeats']}"
     count += f" ({100 * share:.1f} %)" if share is not None else ""
-    return "ceiling: between", f"{percent(low)} and {percent(high)}", "", count, "", "", ""
+    return "ceiling: between", f"{percent(low)} and {percent(high)}", "", "", count, "", "", ""
 
 
 def _accuracies(table: dict[str, Any], paper: dict[str, float]) -> list[Row]:
@@ -144,12 +147,18 @@ def _accuracies(table: dict[str, Any], paper: dict[str, float]) -> list[Row]:
         theirs = f"{100 * paper[name]:.1f}" if name in paper else ""
         counts = f"{row['tries']} ({row['positives']})"
         over, free = row["over_objects"], row["not_blocked"]
-        spread = "-"
-        if over["low"] is not None:
-            spread = f"[{100 * over['low']:.1f}, {100 * over['high']:.1f}]"
+        area = f"{100 * row['roc_area']:.1f}" if "roc_area" in row else ""
         reached = (percent(free["balanced_accuracy"]), str(free["tries"]))
-        rows.append((name, percent(row["balanced_accuracy"]), spread, counts, *reached, theirs))
+        accuracy = percent(row["balanced_accuracy"])
+        rows.append((name, accuracy, _spread(over), area, counts, *reached, theirs))
     return rows
+
+
+def _spread(estimate: dict[str, Any]) -> str:
+    """The interval alone."""
+    if estimate["low"] is None:
+        return "-"
+    return f"[{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
 
 
 def _figure8(result: dict[str, Any]) -> Table:
@@ -164,6 +173,20 @@ def _figure8(result: dict[str, Any]) -> Table:
     return "Figure 8: accuracy by number of tries", ("tries", "novel [%]", "seen [%]"), rows
 
 
+def _tuning(result: dict[str, Any]) -> Table:
+    """Every setting's figure on held-out episodes; what the best one gives on the test set."""
+    rows: list[Row] = []
+    for name, row in result.items():
+        if "setting" in row:
+            own = "the configuration's own" if row["own"] else "trained on all"
+            rows.append((f"{name}: {row['setting']}", own, percent(row["balanced_accuracy"])))
+        else:
+            rows.append((name, f"{100 * row['held_out_accuracy']:.1f}", ""))
+    count = max((row["tries"] for row in result.values() if "setting" not in row), default=0)
+    title = f"Settings of the network, trained on the first {count} random tries"
+    return title, ("setting", "held-out episodes [%]", "novel objects [%]"), rows
+
+
 def _isolation(result: dict[str, Any]) -> Table:
     rows: list[Row] = []
     for method, sets in result.items():
@@ -173,13 +196,22 @@ def _isolation(result: dict[str, Any]) -> Table:
                 (
                     f"{method}, {name}",
                     percent(row["rate"]),
+                    _spread(row["over_objects"]),
                     str(row["runs"]),
                     str(row["not_made"]),
                     str(row["label_errors"]),
                     f"{100 * theirs:.0f}" if theirs else "",
                 )
             )
-    headings = ("objects alone", "grasped [%]", "tries", "not made", "label errors", "paper [%]")
+    headings = (
+        "objects alone",
+        "grasped [%]",
+        "over objects",
+        "tries",
+        "not made",
+        "label errors",
+        "paper [%]",
+    )
     return "Robot: one try on each single object", headings, rows
 
 

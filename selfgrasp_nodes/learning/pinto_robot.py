@@ -9,7 +9,7 @@ test is the same scene for every method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from selfgrasp_nodes.labeling.options import load_options as label_options
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.learning.collect_episode import label_of, relabelled
 from selfgrasp_nodes.learning.metrics import mean, proportion
+from selfgrasp_nodes.learning.patch_metrics import by_episode
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.motion.options import load_options as motion_options
 from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
@@ -97,6 +98,7 @@ class RobotRun:
         not_made: Of them, those that were given up.
         label_errors: Tries whose label the truth denies.
         ended: Why it ended.
+        object: In isolation, which entry of the set lay there; -1 in clutter.
     """
 
     objects: int
@@ -105,6 +107,7 @@ class RobotRun:
     not_made: int = 0
     label_errors: int = 0
     ended: str = ""
+    object: int = -1
 
 
 def run_test(
@@ -124,9 +127,12 @@ def run_test(
         SelfGraspError: If the policy or the object set cannot be had.
     """
     found: dict[int, RobotRun] = {}
+    entries = len(load_object_set(test.objects, test.sets or None).entries)
     for number, result in run_jobs(range(test.runs), _run, workers, _initialise, test):
         if isinstance(result, WorkerDied):
-            result = RobotRun(1 if test.kind == "isolation" else CLUTTER, 0, 0, 0, 0, BROKEN)
+            alone = test.kind == "isolation"
+            lay = number % entries if alone else -1
+            result = RobotRun(1 if alone else CLUTTER, 0, 0, ended=BROKEN, object=lay)
         found[number] = result
         if on_run is not None:
             on_run(len(found))
@@ -138,7 +144,8 @@ def summary(kind: str, runs: list[RobotRun]) -> dict[str, Any]:
     """The measures of a test.
 
     Returns:
-        ``rate`` in isolation: the share of objects held at the first try. In clutter
+        ``rate`` in isolation: the share of tries that held the object, with Wilson's interval
+        over tries, and ``over_objects``: the same share with that over objects. In clutter
         ``completed``, ``to_clear`` (tries, over the clutters that were cleared) and
         ``efficiency`` (objects cleared over tries, over all clutters).
     """
@@ -152,8 +159,14 @@ def summary(kind: str, runs: list[RobotRun]) -> dict[str, Any]:
         "not_laid": sum(run.ended == NOT_LAID for run in runs),
     }
     if kind == "isolation":
-        held = sum(run.cleared > 0 for run in runs)
-        return {**counts, "rate": proportion(held, len(runs)).as_dict()}
+        held = np.array([run.cleared > 0 for run in runs], float)
+        objects = np.array([run.object for run in runs])
+        spread = by_episode(lambda index: float(held[index].mean()), objects)
+        return {
+            **counts,
+            "rate": proportion(int(held.sum()), len(runs)).as_dict(),
+            "over_objects": spread.as_dict(),
+        }
     whole = [run for run in runs if run.cleared >= run.objects]
     return {
         **counts,
@@ -177,6 +190,11 @@ class RobotRunner:
 
         A scene that cannot be laid out is a run without tries, for every method alike.
         """
+        alone = self._test.kind == "isolation"
+        lay = number % len(self._objects.entries) if alone else -1
+        return replace(self._made(number), object=lay)
+
+    def _made(self, number: int) -> RobotRun:
         alone = self._test.kind == "isolation"
         entropy = [self._test.seed, int(alone), number]
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from selfgrasp_nodes.learning.patch_metrics import (
@@ -46,6 +47,13 @@ def test_a_threshold_separates_what_can_be_separated() -> None:
     chance = np.array([0.1, 0.2, 0.3, 0.8, 0.9])
     success = np.array([False, False, False, True, True])
     assert 0.3 < best_threshold(chance, success) < 0.8
+
+
+def test_a_classifier_without_an_error_has_an_interval_too() -> None:
+    right = np.ones(71)
+    found = by_episode(lambda i: right[i].mean(), np.arange(71) % 10)
+    assert found.value == found.high == 1
+    assert found.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
 
 
 def test_intervals_resample_episodes() -> None:

@@ -15,12 +15,22 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skimage")
 
 from selfgrasp_nodes.errors import InvalidScene, StorageError, UnknownName  # noqa: E402
-from selfgrasp_nodes.learning import pinto_robot, pinto_rows  # noqa: E402
+from selfgrasp_nodes.learning import (  # noqa: E402
+    classical,
+    pinto_robot,
+    pinto_rows,
+    pinto_tuning,
+)
 from selfgrasp_nodes.learning.curriculum import load_curriculum, outlook  # noqa: E402
 from selfgrasp_nodes.learning.outlook import RATES, Outlook, Work  # noqa: E402
 from selfgrasp_nodes.learning.patch_job import PatchJob, run_job  # noqa: E402
-from selfgrasp_nodes.learning.patch_metrics import balanced_accuracy, cross_fitted  # noqa: E402
+from selfgrasp_nodes.learning.patch_metrics import (  # noqa: E402
+    balanced_accuracy,
+    calibrate,
+    cross_fitted,
+)
 from selfgrasp_nodes.learning.pinto import Pinto, RowsFailed  # noqa: E402
+from selfgrasp_nodes.learning.pinto_data import CurriculumData  # noqa: E402
 from selfgrasp_nodes.learning.pinto_kept import Kept  # noqa: E402
 from selfgrasp_nodes.learning.pinto_plots import plot  # noqa: E402
 from selfgrasp_nodes.learning.pinto_report import markdown  # noqa: E402
@@ -33,6 +43,7 @@ from selfgrasp_nodes.learning.pinto_robot import (  # noqa: E402
     run_test,
     summary,
 )
+from selfgrasp_nodes.learning.pinto_rows import Learned  # noqa: E402
 from selfgrasp_nodes.policies.checkpoints import read_card  # noqa: E402
 
 CURRICULUM = {
@@ -128,6 +139,42 @@ def test_every_table_is_measured_kept_and_measured_anew(made, tmp_path, monkeypa
     for word in ("Table II", "Figure 8", "kNN on HoG", "95.7", "780", "without aggregation"):
         assert word in text
     assert [file.stat().st_size > 5000 for file in plot(again, tmp_path)] == [True] * 2
+
+
+def test_the_network_is_tuned_as_the_others_are_and_the_test_set_chooses_nothing(
+    made, tmp_path
+) -> None:
+    curriculum, folder = made
+    pinto = Pinto(curriculum, folder, tmp_path, workers=1, say=lambda text: None)
+    found = pinto.run(("tuning",))["tuning"]
+    *settings, chosen = found
+    assert len(settings) == classical.SETTINGS and chosen == pinto_rows.CHOSEN
+    assert all("roc_area" not in found[name] for name in settings)  # the test set is not judged
+    accuracies = [found[name]["held_out_accuracy"] for name in settings]
+    best = settings[int(np.argmax(accuracies))]
+    assert max(accuracies) > min(accuracies) and found[chosen]["setting"] == best
+    # None is the small training's own, so that the best was trained on all of stage 0.
+    assert found[chosen]["own"] is False and found[chosen]["tries"] == 98
+    assert best in markdown({"tuning": found}, "bars")
+    own = pinto_tuning.changed(curriculum.settings(), {"rate": 0.01, "decay": 0.01})
+    assert pinto_tuning.is_own(own, {"rate": 0.01, "decay": 0.01})
+
+
+def test_without_the_old_data_the_threshold_is_still_that_of_random_tries(
+    made, tmp_path, monkeypatch
+) -> None:
+    curriculum, folder = made
+    fitted = []
+
+    def watched(odds, success, *rest):
+        fitted.append(success)
+        return calibrate(odds, success, *rest)
+
+    monkeypatch.setattr(pinto_rows, "calibrate", watched)
+    row = Learned(curriculum, folder, tmp_path).rows("stages", "without aggregation")
+    _, held = CurriculumData(folder, curriculum.settings()).split()
+    np.testing.assert_array_equal(fitted[0], held.success)
+    assert 0 < row["without aggregation"]["calibration_error"] < 1
 
 
 def test_a_row_that_fails_costs_no_other(made, tmp_path, monkeypatch) -> None:
@@ -228,6 +275,17 @@ def test_a_run_that_breaks_down_counts_as_failed() -> None:
     runs = [RobotRun(1, 1, 1), RobotRun(1, 0, 0, 0, 0, BROKEN)]
     found = summary("isolation", runs)
     assert found["rate"]["value"] == 0.5 and found["broken"] == 1
+
+
+def test_tries_on_the_same_object_are_no_independent_ones() -> None:
+    runs = [RobotRun(1, int(i < 2), 1, object=i) for i in range(3) for _ in range(50)]
+    found = summary("isolation", runs)
+    over, alone = found["over_objects"], found["rate"]
+    assert over["value"] == alone["value"] == pytest.approx(2 / 3)
+    assert over["low"] == 0 and over["high"] == 1 and alone["low"] > 0.58
+
+
+def test_a_clutter_that_was_not_cleared_has_no_number_of_tries() -> None:
     found = summary("clutter", [RobotRun(10, 10, 14), RobotRun(10, 4, 20)])
     assert found["completed"]["value"] == 0.5 and found["to_clear"]["value"] == 14
 
