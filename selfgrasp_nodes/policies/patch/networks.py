@@ -9,7 +9,9 @@ picture is a stored crop or exactly the patch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from importlib import import_module
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -169,49 +171,72 @@ def fused(module: nn.Module) -> nn.Module:
     return module
 
 
-def _alexnet(**parameters: Any) -> PatchNetwork:
-    from selfgrasp_nodes.policies.patch.alexnet import PaperNetwork
-
-    return PaperNetwork(**parameters)
-
-
-def _lite(**parameters: Any) -> PatchNetwork:
-    from selfgrasp_nodes.policies.patch.lite import LiteNetwork
-
-    return LiteNetwork(**parameters)
-
-
-def _polar(**parameters: Any) -> PatchNetwork:
-    from selfgrasp_nodes.policies.patch.polar import PolarNetwork
-
-    return PolarNetwork(**parameters)
-
-
-def _window(**parameters: Any) -> PatchNetwork:
-    from selfgrasp_nodes.policies.patch.window import WindowNetwork
-
-    return WindowNetwork(**parameters)
-
-
-NETWORKS: dict[str, Callable[..., PatchNetwork]] = {
-    "alexnet": _alexnet,
-    "lite": _lite,
-    "polar": _polar,
-    "window": _window,
-    "plain": PlainNetwork,
+NETWORKS = {
+    "alexnet": ("alexnet", "PaperNetwork"),
+    "lite": ("lite", "LiteNetwork"),
+    "polar": ("polar", "PolarNetwork"),
+    "window": ("window", "WindowNetwork"),
+    "plain": ("networks", "PlainNetwork"),
 }
+"""Names -> module of this package and class; imported when one is made."""
 
 
-def make_network(name: str, **parameters: Any) -> PatchNetwork:
+def make_network(name: str = "", **parameters: Any) -> PatchNetwork:
     """A network by name.
 
     Raises:
         UnknownName: If there is none.
-        InvalidConfig: If a parameter is unknown.
+        InvalidConfig: If it has no name, or a parameter is unknown or out of range.
     """
+    if not (isinstance(name, str) and name):
+        given = {**({"name": name} if name else {}), **parameters}
+        raise InvalidConfig(
+            f"network {given} needs a 'name'; valid: {', '.join(sorted(NETWORKS))}"
+        )
     if name not in NETWORKS:
         raise UnknownName("patch network", name, NETWORKS)
+    kind = _kind(name)
+    unknown = sorted(set(parameters) - set(signature(kind).parameters))
+    if unknown:
+        raise _unfit(name, parameters, f"unknown {', '.join(unknown)}")
     try:
-        return NETWORKS[name](**parameters)
-    except TypeError as error:
-        raise InvalidConfig(f"parameters of network {name!r}: {error}") from error
+        return kind(**parameters)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise _unfit(name, parameters, error) from error
+
+
+def check_network(network: Mapping[str, Any]) -> None:
+    """Build a network for a moment, and let it judge a black patch.
+
+    No random number is drawn of those that a training draws.
+
+    Args:
+        network: ``name`` and parameters, as in a training's file.
+
+    Raises:
+        UnknownName: If there is no such network.
+        InvalidConfig: If its parameters are wrong, or do not fit each other.
+    """
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        built = make_network(**network).eval()
+        black = torch.zeros(1, 8, 8, 4, dtype=torch.uint8)
+        try:
+            built(black, whole(black), torch.zeros(1))
+        except RuntimeError as error:
+            given = {key: value for key, value in network.items() if key != "name"}
+            raise _unfit(network["name"], given, error) from error
+
+
+def _kind(name: str) -> type[PatchNetwork]:
+    module, kind = NETWORKS[name]
+    found: type[PatchNetwork] = getattr(import_module(f"{__package__}.{module}"), kind)
+    return found
+
+
+def _unfit(name: str, given: Mapping[str, Any], reason: object) -> InvalidConfig:
+    defaults = [f"{p.name}={p.default!r}" for p in signature(_kind(name)).parameters.values()]
+    first = (str(reason).splitlines() or [""])[0]
+    return InvalidConfig(
+        f"parameters {dict(given)} of network {name!r} are not valid: {first}; valid parameters, "
+        f"with their defaults: {', '.join(defaults)}"
+    )

@@ -66,10 +66,6 @@ class PolarNetwork(PatchNetwork):
         """See :class:`PatchNetwork`."""
         return self.head(self.rays(images, frames, tips), tips)
 
-    def tried(self, images: Tensor, frames: Tensor, tips: Tensor, bins: Tensor) -> Tensor:
-        """See :class:`PatchNetwork`."""
-        return super().tried(images, frames, tips, bins)
-
     def rays(self, images: Tensor, frames: Tensor, tips: Tensor) -> Tensor:
         """(B, D, 36) features of the rays at every 10 degrees."""
         x = self.inputs(images, frames, tips, self.points)

@@ -14,6 +14,7 @@ from selfgrasp_nodes.errors import InvalidConfig, StorageError, UnknownName  # n
 from selfgrasp_nodes.policies.patch.alexnet import PaperNetwork, load_imagenet  # noqa: E402
 from selfgrasp_nodes.policies.patch.encoding import ANGLES, STEP  # noqa: E402
 from selfgrasp_nodes.policies.patch.networks import (  # noqa: E402
+    check_network,
     fused,
     make_network,
     whole,
@@ -95,6 +96,33 @@ def test_names_and_parameters_are_checked() -> None:
         make_network("polar", depth=3)
     with pytest.raises(InvalidConfig, match="rgb"):
         make_network("alexnet", channels="rgbd")
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        ({"name": "alexnet", "dropout": 7}, r"dropout.*valid.*channels='rgb', dropout=0\.5"),
+        ({"name": "polar", "rings": 5}, r"\{'rings': 5\}.*valid.*rings=24, widths="),
+        ({"name": "polar", "widths": [8, 8]}, r"widths.*valid.*rings=24"),
+        ({"name": "polar", "rings": "many"}, r"many.*valid.*rings=24"),
+        ({"name": "plain", "pixels": 40}, r"40.*valid.*pixels=64"),
+        ({"channels": "rgb"}, r"needs a 'name'; valid: alexnet, lite, plain, polar, window"),
+        ({"name": ["polar"]}, r"needs a 'name'"),
+    ],
+)
+def test_parameters_of_which_no_network_can_be_made_are_refused(network: dict, told: str) -> None:
+    with pytest.raises(InvalidConfig, match=told) as caught:
+        check_network(network)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["polar", "window", "plain", "lite", "alexnet"])
+def test_a_check_draws_nothing(name: str) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    check_network({"name": name})
+    assert (torch.rand(4) == expected).all()
 
 
 # torchvision's alexnet(): names and shapes of the convolutions.
