@@ -34,6 +34,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--start", type=Path, help="checkpoint to fine-tune as a further stage")
     parser.add_argument("--stages", default="", help="train on these stages alone, e.g. '0,1'")
+    parser.add_argument(
+        "--where", default="", help="SQL condition on the tries to train on, e.g. 'stage = 0'"
+    )
+    parser.add_argument(
+        "--robot", default="", help="name or YAML file of the robot that made the tries"
+    )
     parser.add_argument("--members", type=int, help="networks of the ensemble")
     parser.add_argument("--seed", type=int, help="of everything that is drawn")
     parser.add_argument("--threads", type=int, help="of torch")
@@ -52,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from selfgrasp_nodes.errors import InvalidConfig
 
     require_torch()
+    for name in ("workers", "threads"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise InvalidConfig(f"--{name} must be 1 or more, not {getattr(args, name)}")
     console = Console()
     if args.policy == "pixelq":
         return run_pixelq(args, console)
@@ -61,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
         if not args.out:
             raise InvalidConfig("a curriculum needs --out DIR")
         _refuse_beside_curriculum(args)
-        overrides = {"workers": args.workers} if args.workers else {}
+        overrides = {"workers": args.workers} if args.workers is not None else {}
         curriculum = load_curriculum(args.curriculum, **overrides)
-        if args.threads:
+        if args.threads is not None:
             changed = {**curriculum.overrides, "threads": args.threads}
             curriculum = curriculum.model_copy(update={"overrides": changed})
         with Display(console) as display:
@@ -73,6 +82,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.data or not args.out:
         raise InvalidConfig("give --data STORE and --out DIR, or --curriculum FILE and --out DIR")
+    if foreign := [
+        f"--{name}" for name in ("tries", "workers") if getattr(args, name) is not None
+    ]:
+        raise InvalidConfig(
+            f"{', '.join(foreign)} does not go with --data: all tries of the store are trained on "
+            "(choose some with --where) in one process (give --threads)"
+        )
     from selfgrasp_nodes.learning.patch_config import load_training
     from selfgrasp_nodes.learning.patch_job import PatchJob, run_job
     from selfgrasp_nodes.paths import share_dir
@@ -87,7 +103,15 @@ def run(args: argparse.Namespace) -> int:
     config = load_training(
         args.config or share_dir() / "config" / "learning" / "patch.yaml", **overrides
     )
-    job = PatchJob(args.data, args.out, config, stages(args.stages), args.start)
+    job = PatchJob(
+        args.data,
+        args.out,
+        config,
+        stages(args.stages),
+        args.start,
+        where=args.where,
+        robot=args.robot,
+    )
     with Display(console) as display:
         card = run_job(job, display.step, display.decoded)
     console.print(card.as_yaml(), markup=False, highlight=False)
@@ -103,7 +127,8 @@ def _refuse_beside_curriculum(args: argparse.Namespace) -> None:
     """
     from selfgrasp_nodes.errors import InvalidConfig
 
-    names = ("data", "config", "start", "stages", "members", "seed", "imagenet")
+    names = ["data", "config", "start", "stages", "members", "seed", "imagenet"]
+    names += ["where", "robot", "tries"]
     given = [f"--{name}" for name in names if getattr(args, name) not in (None, "")]
     if given:
         raise InvalidConfig(
@@ -123,7 +148,8 @@ def run_pixelq(args: argparse.Namespace, console: Any) -> int:
     from selfgrasp_nodes.learning.pixelq_job import run_pixelq as train
     from selfgrasp_nodes.paths import share_dir
 
-    foreign = [n for n in ("curriculum", "start", "stages", "members") if getattr(args, n)]
+    names = ("curriculum", "start", "stages", "members", "where", "robot")
+    foreign = [n for n in names if getattr(args, n)]
     if foreign:
         raise InvalidConfig(
             f"--{foreign[0]} is for policy 'patch'; pixelq takes --config, --out, --data, --seed, "
@@ -133,8 +159,8 @@ def run_pixelq(args: argparse.Namespace, console: Any) -> int:
         raise InvalidConfig("give --out DIR: the training's tries, state and checkpoint")
     folder = share_dir() / "config" / "learning"
     path = args.config or folder / "pixelq.yaml"
-    names = ("seed", "threads", "tries", "workers")
-    overrides = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
+    numbers = ("seed", "threads", "tries", "workers")
+    overrides = {n: getattr(args, n) for n in numbers if getattr(args, n) is not None}
     if args.data:
         overrides["pretrain"] = {"store": str(args.data)}
     config = load_pixelq_training(path, **overrides)

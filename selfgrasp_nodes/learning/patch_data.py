@@ -9,7 +9,7 @@ fingers begin to close: with the crop it says what they meet.
 from __future__ import annotations
 
 import hashlib
-import json
+import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -17,14 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError
-from selfgrasp_nodes.policies.checkpoints import write_whole
+from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, StorageError, UnknownName
+from selfgrasp_nodes.learning.patch_crops import crops_of
 from selfgrasp_nodes.policies.patch.encoding import encode, shrink
 from selfgrasp_nodes.robots import GripperSpec, RobotSpec, load_robot
 from selfgrasp_nodes.trials.store import TrialStore
+from selfgrasp_nodes.trials.store_record import PLAIN
 
 BLOCK = 256
 """Crops that are encoded at a time."""
+
+TRAINING, HELD_OUT = "training part", "held-out part"
+"""Of a training's tries: what is learnt from, and what it is judged by."""
+
+_WRONG_SQL = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.Warning)
 
 
 class NothingToLearn(SelfGraspError):
@@ -81,18 +87,28 @@ class PatchTries:
             found.update("\n".join(column).encode() if text else column.tobytes())
         return found.hexdigest()
 
-    def check(self) -> None:
+    def check(self, part: str = "data") -> None:
         """Refuse data of one outcome.
 
+        Args:
+            part: Which tries these are: ``data`` (all), :data:`TRAINING` or :data:`HELD_OUT`.
+
         Raises:
-            NothingToLearn: With the counts.
+            NothingToLearn: With the counts, and what to do.
         """
         positives = int(self.success.sum())
-        if positives == 0 or positives == len(self):
-            raise NothingToLearn(
-                f"{positives} of {len(self)} tries succeeded: both outcomes are needed to learn "
-                "from. Collect more tries, or look at the labels with 'selfgrasp trials info'"
-            )
+        if 0 < positives < len(self):
+            return
+        episodes = len(np.unique(self.episode))
+        remedy = "Collect more tries, or look at the labels with 'selfgrasp trials info'"
+        if part == HELD_OUT:
+            remedy = "Collect more tries, or hold out more episodes ('validation' of the training)"
+        elif part == TRAINING:
+            remedy += "; 'validation' of the training says how many episodes are held out"
+        raise NothingToLearn(
+            f"{positives} of {len(self)} tries of the {part} ({episodes} episodes) succeeded: "
+            f"both outcomes are needed in it. {remedy}"
+        )
 
 
 def load_tries(
@@ -102,6 +118,7 @@ def load_tries(
     *,
     stages: Sequence[int] | None = None,
     where: str = "",
+    robot: str = "",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PatchTries:
     """The labelled tries of a store.
@@ -112,10 +129,13 @@ def load_tries(
         pixels: Rows and columns of a crop in the cache; divides the store's.
         stages: Only these; all where None.
         where: Further SQL condition on the store's columns.
+        robot: Name or file of the robot that made them; by the store's name where empty.
         on_progress: Called with tries decoded, and their number.
 
     Raises:
-        StorageError: If the store is damaged.
+        StorageError: If the store is damaged, or the cache cannot be written.
+        InvalidConfig: If the condition is wrong, the robot's name is unknown, or
+            ``robot`` is another one.
         NothingToLearn: If there is no labelled try.
     """
     with TrialStore.open(store) as opened:
@@ -124,16 +144,18 @@ def load_tries(
             raise InvalidConfig(
                 f"crops of {size} pixels cannot be shrunk to {pixels}: choose a divisor"
             )
-        condition = "success IS NOT NULL" + (f" AND ({where})" if where else "")
+        condition = labelled(opened, where)
         there = sorted(set(opened.columns(["stage"], condition)["stage"].tolist()))
         chosen = [stage for stage in there if stages is None or stage in stages]
         if not chosen:
             raise NothingToLearn(
-                f"{store} holds no labelled tries of stages {stages or 'any'}; it has stages "
-                f"{there}"
+                f"{store} holds no labelled tries of stages {stages or 'any'}"
+                + (f" for which {where}" if where else "")
+                + f"; it has stages {there}"
             )
         parts = [
-            _shard(opened, store, cache, pixels, stage, condition, on_progress) for stage in chosen
+            _shard(opened, store, cache, pixels, stage, condition, robot, on_progress)
+            for stage in chosen
         ]
     return PatchTries.join(parts) if len(parts) > 1 else parts[0]
 
@@ -145,6 +167,7 @@ def _shard(
     pixels: int,
     stage: int,
     condition: str,
+    robot: str,
     on_progress: Callable[[int, int], None] | None,
 ) -> PatchTries:
     """One stage, from the cache where its columns still agree."""
@@ -156,7 +179,7 @@ def _shard(
     episode = np.array(
         [f"{r}/{e}" for r, e in zip(table["run"], table["episode"], strict=True)], dtype=str
     )
-    tip = table["z"] - _half_pads(table["robot"], table["arm"]) - table["surface"]
+    tip = table["z"] - _half_pads(store, table["robot"], table["arm"], robot) - table["surface"]
     identity = hashlib.sha256(str(store.resolve()).encode())
     for column in (table["try"], table["angle"], table["success"], tip):
         identity.update(np.ascontiguousarray(column).tobytes())
@@ -164,14 +187,12 @@ def _shard(
     label = {"pixels": pixels, "tries": count, "identity": identity.hexdigest()}
     tag = hashlib.sha256(f"{store.resolve()}|{condition}".encode()).hexdigest()[:8]
     file = cache / f"crops-{tag}-stage{stage}-{pixels}.npy"
-    note = file.with_suffix(".json")
-    if not (note.is_file() and json.loads(note.read_text()) == label and file.is_file()):
-        cache.mkdir(parents=True, exist_ok=True)
-        note.unlink(missing_ok=True)
-        _decode(opened, file, pixels, count, condition, stage, on_progress)
-        write_whole(note, json.dumps(label).encode())
+
+    def decode(out: np.ndarray) -> None:
+        _decode(opened, out, condition, stage, on_progress)
+
     return PatchTries(
-        np.load(file, mmap_mode="r"),
+        crops_of(file, label, (count, pixels, pixels, 4), decode),
         table["angle"],
         tip,
         table["success"].astype(bool),
@@ -185,15 +206,14 @@ def _shard(
 
 def _decode(
     opened: TrialStore,
-    file: Path,
-    pixels: int,
-    count: int,
+    out: np.ndarray,
     condition: str,
     stage: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    out = np.lib.format.open_memmap(file, "w+", np.uint8, (count, pixels, pixels, 4))
-    factor = opened.geometry.crop_pixels // pixels
+    """Fill (N, P, P, 4) with a stage's crops."""
+    count = len(out)
+    factor = opened.geometry.crop_pixels // out.shape[1]
     done = 0
     pending: list[np.ndarray] = []
     for stored in opened.iterate(condition, (stage,)):
@@ -206,17 +226,68 @@ def _decode(
                 on_progress(done, count)
         if done == count:
             break  # the store may have grown meanwhile
-    out.flush()
 
 
-def _half_pads(robots: np.ndarray, arms: np.ndarray) -> np.ndarray:
+def _half_pads(store: Path, robots: np.ndarray, arms: np.ndarray, given: str) -> np.ndarray:
     """(N,) half the length of each try's pads [m]."""
     pairs = np.char.add(np.char.add(robots, "|"), arms)
     found = np.zeros(len(pairs))
     for pair in np.unique(pairs):
-        robot, arm = str(pair).split("|", 1)
-        found[pairs == pair] = gripper_of(load_robot(robot), arm).pad_length / 2
+        name, arm = str(pair).split("|", 1)
+        robot = robot_of(store, name, given)
+        found[pairs == pair] = gripper_of(robot, arm).pad_length / 2
     return found
+
+
+def robot_of(store: Path, name: str, given: str = "") -> RobotSpec:
+    """The robot that made a store's tries.
+
+    Args:
+        store: Its file, for messages.
+        name: Of the robot, as the store has it.
+        given: Name or file of its description; where empty, one that ships.
+
+    Raises:
+        InvalidConfig: If none of that name ships, or the given one has another name.
+    """
+    if given:
+        robot = load_robot(given)
+        if robot.name != name:
+            raise InvalidConfig(
+                f"the tries of {store} were made by robot {name!r}, and --robot {given} is "
+                f"{robot.name!r}: give the file of {name!r}, or choose tries with --where"
+            )
+        return robot
+    try:
+        return load_robot(name)
+    except UnknownName as error:
+        raise InvalidConfig(
+            f"the tries of {store} were made by robot {name!r}, which does not ship with "
+            "selfgrasp, and the store keeps the name alone: give its description with --robot FILE"
+        ) from error
+
+
+def labelled(opened: TrialStore, where: str = "") -> str:
+    """The SQL condition for labelled tries, with a further one.
+
+    Raises:
+        InvalidConfig: If that one is no condition on a store's columns.
+    """
+    if not where:
+        return "success IS NOT NULL"
+    try:
+        # By itself, too: what closes a bracket that it did not open is no condition.
+        for condition in (where, f"({where})"):
+            opened.columns(["stage"], condition)
+    except (StorageError, sqlite3.Warning) as error:
+        reason = error if isinstance(error, sqlite3.Warning) else error.__cause__
+        if not isinstance(reason, _WRONG_SQL):
+            raise  # the file is damaged
+        raise InvalidConfig(
+            f"--where {where!r} is no SQL condition on the tries ({reason}): write one such as "
+            f"\"stage = 0 AND policy = 'random-roi'\"; columns: {', '.join(PLAIN)}"
+        ) from error
+    return f"success IS NOT NULL AND ({where})"
 
 
 def gripper_of(robot: RobotSpec, arm: str = "") -> GripperSpec:

@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from selfgrasp_nodes.errors import InvalidConfig
+from selfgrasp_nodes.learning.disk import make_folder
 from selfgrasp_nodes.learning.event_curves import EventCurves
 from selfgrasp_nodes.learning.patch_config import PatchTraining
-from selfgrasp_nodes.learning.patch_data import PatchTries, load_tries
+from selfgrasp_nodes.learning.patch_data import PatchTries, labelled, load_tries, robot_of
 from selfgrasp_nodes.learning.patch_train import Step, Trained, train
 from selfgrasp_nodes.policies.checkpoints import (
     Card,
@@ -23,8 +24,8 @@ from selfgrasp_nodes.policies.checkpoints import (
     versions,
 )
 from selfgrasp_nodes.policies.patch.judge import POLICY, build_members, input_card
-from selfgrasp_nodes.robots import load_robot
-from selfgrasp_nodes.trials.files import RunLock, guarded
+from selfgrasp_nodes.policies.patch.networks import check_network
+from selfgrasp_nodes.trials.files import RunLock
 from selfgrasp_nodes.trials.store import TrialStore
 
 
@@ -41,6 +42,7 @@ class PatchJob:
         where: Further SQL condition on the tries.
         name: Of the checkpoint's files.
         cache: Folder for decoded crops; ``out``/cache where None.
+        robot: Name or file of the robot that made the tries; by the store's name where empty.
     """
 
     store: Path
@@ -51,6 +53,7 @@ class PatchJob:
     where: str = ""
     name: str = "patch"
     cache: Path | None = None
+    robot: str = ""
 
 
 def run_job(
@@ -66,10 +69,10 @@ def run_job(
     Raises:
         NothingToLearn: If the store holds no tries, or one outcome only.
         StorageError: If a file is damaged, or ``out`` holds another training.
-        InvalidConfig: If the tries are of several grippers, or ``start`` does not fit.
+        InvalidConfig: If the tries are of several grippers or an unknown robot, or the
+            network, ``where`` or ``start`` is wrong.
     """
-    with guarded("cannot make", job.out):
-        job.out.mkdir(parents=True, exist_ok=True)
+    make_folder(job.out)
     with RunLock(job.out, "trained in"):
         return _run(job, on_step, on_decode)
 
@@ -79,25 +82,30 @@ def _run(
     on_step: Callable[[Step], None] | None,
     on_decode: Callable[[int, int], None] | None,
 ) -> Card:
+    check_network(job.config.network)
     tries = load_tries(
         job.store,
         job.cache or job.out / "cache",
         job.config.crop_pixels,
         stages=job.stages,
         where=job.where,
+        robot=job.robot,
         on_progress=on_decode,
     )
     with TrialStore.open(job.store) as opened:
         sizes = opened.geometry
-        columns = opened.columns(("robot", "arm", "view", "gripper"), "success IS NOT NULL")
+        names = ("run", "robot", "arm", "view", "gripper")
+        columns = opened.columns(names, labelled(opened, job.where))
         runs = opened.runs()
+    if job.where:
+        runs = {run: runs[run] for run in np.unique(columns["run"]).tolist() if run in runs}
     robots = np.unique(columns["robot"])
     if len(robots) != 1:
         raise InvalidConfig(
             f"{job.store} holds tries of robots {', '.join(robots)}: a checkpoint is for one "
-            "gripper; train with a store of one robot"
+            "gripper; train with a store of one robot, or choose with --where"
         )
-    robot = load_robot(str(robots[0]))
+    robot = robot_of(job.store, str(robots[0]), job.robot)
     gripper = robot.arm(str(columns["arm"][0])).gripper
     start = _start(job, gripper)
     states = job.out / ("scratch" if start is None else "tuned")
@@ -177,4 +185,5 @@ def _training_card(
         "recipe_digests": sorted({str(run.get("recipe_digest", "")) for run in runs.values()}),
         "start": job.start.name if job.start else "",
         "configuration": job.config.model_dump(mode="json", exclude={"threads", "imagenet"}),
+        **({"where": job.where} if job.where else {}),
     }

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from selfgrasp_nodes.errors import StorageError
+from selfgrasp_nodes.learning.disk import written
 from selfgrasp_nodes.policies.checkpoints import write_whole
 from selfgrasp_nodes.policies.patch.networks import PatchNetwork
 
@@ -43,6 +44,9 @@ class TrainingState:
         Args:
             path: File.
             identity: What the training depends on; :meth:`load` compares it.
+
+        Raises:
+            StorageError: If it cannot be written; the one before stays.
         """
         tensors: dict[str, Tensor] = {}
         for prefix, module in (("network", self.network), ("average", self.average)):
@@ -61,8 +65,9 @@ class TrainingState:
             "history": self.history,
             "numbers": numbers,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(tensors, {"state": json.dumps(note)}))
+        with written("the training's state", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, save(tensors, {"state": json.dumps(note)}))
 
     def load(self, path: Path, identity: dict[str, Any]) -> bool:
         """Take over a state that was saved.

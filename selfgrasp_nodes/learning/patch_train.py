@@ -24,7 +24,7 @@ from selfgrasp_nodes.learning.patch_batches import (
     outcome_weights,
 )
 from selfgrasp_nodes.learning.patch_config import PatchTraining, Phase
-from selfgrasp_nodes.learning.patch_data import PatchTries, held_out
+from selfgrasp_nodes.learning.patch_data import HELD_OUT, TRAINING, PatchTries, held_out
 from selfgrasp_nodes.learning.patch_metrics import (
     Calibration,
     balanced_accuracy,
@@ -111,8 +111,9 @@ def train(
     torch.set_num_threads(config.threads)
     held = held_out(tries.episode, config.validation)
     training, validation = tries.take(np.flatnonzero(~held)), tries.take(np.flatnonzero(held))
-    training.check()
-    validation.check()
+    tries.check()
+    training.check(TRAINING)
+    validation.check(HELD_OUT)
     identity = {
         "configuration": config.model_dump(mode="json", exclude={"threads"}),
         "data": tries.digest,
