@@ -12,24 +12,36 @@ finished training is its checkpoint. Run again, the curriculum goes on where it 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-import yaml
 from pydantic import Field
 
-from selfgrasp_nodes.errors import InvalidConfig
-from selfgrasp_nodes.learning.collect import Progress, collect
+from selfgrasp_nodes.learning.collect import collect
 from selfgrasp_nodes.learning.collect_config import CollectConfig
+from selfgrasp_nodes.learning.curriculum_check import check_curriculum, check_start
+from selfgrasp_nodes.learning.curriculum_steps import Reporter, Steps
+from selfgrasp_nodes.learning.disk import make_folder, written
 from selfgrasp_nodes.learning.outlook import Outlook, Work
-from selfgrasp_nodes.learning.patch_config import PatchTraining, checked, load_training
+from selfgrasp_nodes.learning.patch_config import (
+    PatchTraining,
+    checked,
+    load_training,
+    read_mapping,
+)
 from selfgrasp_nodes.learning.patch_job import PatchJob, run_job
-from selfgrasp_nodes.learning.patch_train import Step
-from selfgrasp_nodes.policies.checkpoints import Card, read_card
+from selfgrasp_nodes.policies.checkpoints import Card, read_card, write_whole
 from selfgrasp_nodes.policies.patch.judge import POLICY
 from selfgrasp_nodes.robots import Spec
 from selfgrasp_nodes.trials.files import RunLock
 from selfgrasp_nodes.trials.store import TrialStore
+
+RANDOM = "random-roi"
+"""Policy of stage 0 and of the test set."""
+
+NOTE = "done.json"
+"""In a stage's folder, when it is finished: what it was made of."""
 
 
 class Stage(Spec):
@@ -75,44 +87,41 @@ class Curriculum(Spec):
         """The training's description."""
         return load_training(Path(self.folder) / self.training, **self.overrides)
 
+    def collection(
+        self, stage: Stage, number: int, checkpoint: Mapping[str, str] | None = None
+    ) -> CollectConfig:
+        """What is collected for a stage, or for the test set.
 
-class Reporter(Protocol):
-    """Where a curriculum says what it does."""
-
-    def title(self, text: str) -> None:
-        """What the next numbers belong to."""
-
-    def line(self, text: str) -> None:
-        """A sentence."""
-
-    def step(self, now: Step) -> None:
-        """A training's progress."""
-
-    def decoded(self, done: int, total: int) -> None:
-        """The decoding of crops."""
-
-    def collected(self, progress: Progress) -> None:
-        """A collection's progress."""
-
-    def whole(self, share: float, left: float) -> None:
-        """The whole curriculum's: share that is done, and seconds left."""
+        Args:
+            stage: One of the curriculum's, or its test.
+            number: 0 for random tries, k for stage k.
+            checkpoint: Path and digest of the network that chooses.
+        """
+        parameters = dict(stage.parameters)
+        if number:
+            parameters |= {**(checkpoint or {}), "select": "sample"}
+        return CollectConfig(
+            robot=self.robot,
+            policy=POLICY if number else RANDOM,
+            objects=stage.objects,
+            seed=stage.seed,
+            stage=number,
+            parameters=parameters,
+            sets=Path(self.folder) / self.sets if self.sets else None,
+        )
 
 
 def load_curriculum(path: Path, **overrides: Any) -> Curriculum:
-    """Read a curriculum's file.
+    """Read a curriculum's file, and check all that it names: what is wrong is said at once.
 
     Raises:
-        InvalidConfig: If it cannot be read, or a value is unknown or out of range.
+        InvalidConfig: If it cannot be read, a value is unknown or out of range, or
+            stages and test share objects; see ``curriculum_check``.
     """
-    try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InvalidConfig(f"{path} must be a mapping of a curriculum's parameters")
+    content = read_mapping(path, "a curriculum's parameters")
     merged = {**content, **overrides, "folder": str(path.parent)}
     curriculum: Curriculum = checked(Curriculum, merged, path)
-    curriculum.settings()
+    check_curriculum(curriculum, path)
     return curriculum
 
 
@@ -128,14 +137,16 @@ def run_curriculum(curriculum: Curriculum, out: Path, reporter: Reporter) -> lis
     Raises:
         SelfGraspError: Of whatever step fails; what was done before stays.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with RunLock(out, "trained in"):
         return _run(curriculum, out, reporter)
 
 
 def _run(curriculum: Curriculum, out: Path, reporter: Reporter) -> list[Card]:
     config = curriculum.settings()
-    steps = _Steps(curriculum, reporter)
+    if not (out / "stage0" / NOTE).is_file():
+        check_start(config)
+    steps = Steps(outlook(curriculum), config.members, reporter)
     if curriculum.test is not None:
         _collect(curriculum, curriculum.test, 0, out / "test.store", None, steps, "test set")
     cards: list[Card] = []
@@ -151,6 +162,7 @@ def _run(curriculum: Curriculum, out: Path, reporter: Reporter) -> list[Card]:
             stages=tuple(range(number + 1)),
             start=before,
             cache=out / "cache",
+            robot=curriculum.robot,
         )
         cards.append(_train(job, number, steps))
         before = folder / f"{job.name}.safetensors"
@@ -175,70 +187,21 @@ def outlook(curriculum: Curriculum) -> Outlook:
     return Outlook(works)
 
 
-class _Steps:
-    """Hands a step's progress on, and the whole's with it."""
-
-    def __init__(self, curriculum: Curriculum, reporter: Reporter):
-        self.reporter = reporter
-        self._whole, self._title = outlook(curriculum), ""
-        self._members = curriculum.settings().members
-
-    def title(self, text: str) -> None:
-        self._title = text
-        self.reporter.title(text)
-
-    def step(self, now: Step) -> None:
-        self.reporter.step(now)
-        share = (now.epoch + now.done) / now.epochs
-        self._reached("train", (now.member + share) / self._members)
-
-    def decoded(self, done: int, total: int) -> None:
-        self.reporter.decoded(done, total)
-        self._reached("read", done / max(total, 1))
-
-    def collected(self, progress: Progress) -> None:
-        self.reporter.collected(progress)
-        self._reached("collect", progress.labelled / progress.wanted)
-
-    def ended(self, what: str, title: str = "") -> None:
-        """A step has ended; of the current title where none is given."""
-        self._whole.finished(f"{title or self._title}: {what}")
-        self.reporter.whole(self._whole.share, self._whole.left)
-
-    def _reached(self, what: str, share: float) -> None:
-        self._whole.reached(f"{self._title}: {what}", share)
-        self.reporter.whole(self._whole.share, self._whole.left)
-
-
 def _collect(
     curriculum: Curriculum,
     stage: Stage,
     number: int,
     store: Path,
     checkpoint: Path | None,
-    steps: _Steps,
+    steps: Steps,
     title: str,
 ) -> None:
-    parameters = dict(stage.parameters)
-    policy = "random-roi"
+    chooser = None
     if checkpoint is not None:
-        policy = POLICY
         card = read_card(checkpoint.with_suffix(".yaml"))
         # The digest makes the run's identity depend on the network that chooses.
-        parameters |= {
-            "checkpoint": str(checkpoint),
-            "digest": card.sha256,
-            "select": "sample",
-        }
-    config = CollectConfig(
-        robot=curriculum.robot,
-        policy=policy,
-        objects=stage.objects,
-        seed=stage.seed,
-        stage=number,
-        parameters=parameters,
-        sets=Path(curriculum.folder) / curriculum.sets if curriculum.sets else None,
-    )
+        chooser = {"checkpoint": str(checkpoint), "digest": card.sha256}
+    config = curriculum.collection(stage, number, chooser)
     steps.title(title)
     done = collect(config, store, stage.tries, curriculum.workers, on_progress=steps.collected)
     steps.ended("collect")
@@ -255,23 +218,37 @@ def _tries(job: PatchJob) -> dict[str, int]:
     return {str(stage): int((stages == stage).sum()) for stage in job.stages or ()}
 
 
-def _train(job: PatchJob, number: int, steps: _Steps) -> Card:
-    """Train a stage, unless its checkpoint is there."""
-    note = job.out / "done.json"
-    card_file = job.out / f"{job.name}.yaml"
-    identity = {
+def stage_identity(job: PatchJob) -> dict[str, Any]:
+    """What a finished stage was made of, for its note."""
+    return {
         "configuration": job.config.model_dump(mode="json", exclude={"threads"}),
         "start": read_card(job.start.with_suffix(".yaml")).sha256 if job.start else "",
         "tries": _tries(job),
     }
-    if note.is_file() and card_file.is_file() and json.loads(note.read_text()) == identity:
+
+
+def _train(job: PatchJob, number: int, steps: Steps) -> Card:
+    """Train a stage, unless its checkpoint is there."""
+    note = job.out / NOTE
+    card_file = job.out / f"{job.name}.yaml"
+    identity = stage_identity(job)
+    if card_file.is_file() and _noted(note) == identity:
         card = read_card(card_file)
     else:
         steps.title(f"stage {number}")
         card = run_job(job, steps.step, steps.decoded)
-        note.write_text(json.dumps(identity))
+        with written("the note of a finished stage", note):
+            write_whole(note, json.dumps(identity).encode())
     for what in ("read", "train"):
         steps.ended(what, f"stage {number}")
     held = card.metrics["held_out"]["balanced_accuracy"]["value"]
     steps.reporter.line(f"stage {number}: balanced accuracy {held:.3f} on held-out episodes")
     return card
+
+
+def _noted(note: Path) -> Any:
+    """What a finished stage was made of; None where it has not been noted, or not whole."""
+    try:
+        return json.loads(note.read_text())
+    except (OSError, ValueError):
+        return None

@@ -100,7 +100,7 @@ class PatchTraining(Spec):
     threads: Annotated[int, Field(ge=1, le=256)] = 1
 
 
-def load_training(path: Path, **overrides: Any) -> PatchTraining:
+def load_training(path: Path, /, **overrides: Any) -> PatchTraining:
     """Read a training's file.
 
     Args:
@@ -110,13 +110,32 @@ def load_training(path: Path, **overrides: Any) -> PatchTraining:
     Raises:
         InvalidConfig: If it cannot be read, or a value is unknown or out of range.
     """
+    content = read_mapping(path, "a training's parameters")
+    training: PatchTraining = checked(PatchTraining, {**content, **overrides}, path)
+    return training
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty one.
+
+    Args:
+        path: The file.
+        what: It maps, for the message.
+
+    Raises:
+        InvalidConfig: If it cannot be read, or is no mapping.
+    """
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(
+            f"{path} is no text in UTF-8 ({error}): give a YAML file, or save it in UTF-8"
+        ) from error
     except (OSError, yaml.YAMLError) as error:
         raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
-        raise InvalidConfig(f"{path} must be a mapping of a training's parameters")
-    return checked(PatchTraining, {**content, **overrides}, path)
+        raise InvalidConfig(f"{path} must be a mapping of {what}")
+    return content
 
 
 def checked(kind: type[Spec], content: dict[str, Any], path: object) -> Any:

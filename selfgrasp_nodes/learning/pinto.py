@@ -25,6 +25,7 @@ from selfgrasp_nodes.learning import pinto_tuning, pretraining
 from selfgrasp_nodes.learning.ceiling import measure as measure_ceiling
 from selfgrasp_nodes.learning.collect_config import CollectConfig, run_meta
 from selfgrasp_nodes.learning.curriculum import Curriculum
+from selfgrasp_nodes.learning.disk import make_folder
 from selfgrasp_nodes.learning.pinto_robot import RobotTest, run_test
 from selfgrasp_nodes.learning.pinto_rows import ABLATIONS, CHOSEN, FRACTIONS, Learned
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
@@ -127,7 +128,7 @@ class Pinto:
 
         Raises:
             UnknownName: If there is no such part.
-            StorageError: If a store or checkpoint is missing.
+            StorageError: If a store or checkpoint is missing, or ``out`` cannot be written.
             RowsFailed: If a row could not be measured; raised when all others are.
         """
         for part in parts:
@@ -139,7 +140,7 @@ class Pinto:
                 "tools/imagenet_weights.py' makes it"
             )
             parts = tuple(part for part in parts if part != "pretraining")
-        self.out.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out)
         learned = Learned(self.curriculum, self.folder, self.out)
         # Those that take longest begin first, so that no core waits for them at the end.
         jobs = [(part, row) for part in parts for row in self.rows(part)]

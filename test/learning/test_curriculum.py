@@ -26,7 +26,8 @@ SETS = """
 gripper: rg2
 sets:
   old: [{block: cube}, {block: brick}, {block: tile}, {block: cylinder}, {block: arch}]
-  new: [{block: plank}, {block: roof}, {block: half_cylinder}, {block: prism}]
+  new: [{block: plank}, {block: roof}]
+  novel: [{block: half_cylinder}, {block: prism}]
 """
 TRAINING = {
     "network": {"name": "polar", "widths": [8, 8, 16, 16], "rings": 16},
@@ -44,7 +45,7 @@ CURRICULUM = {
         {"tries": 48, "objects": "old", "seed": 1},
         {"tries": 6, "objects": "new", "seed": 2, "parameters": {"patches": 60}},
     ],
-    "test": {"tries": 6, "objects": "new", "seed": 3},
+    "test": {"tries": 6, "objects": "novel", "seed": 3},
     "workers": 1,
 }
 
