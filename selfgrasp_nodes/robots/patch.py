@@ -57,16 +57,6 @@ class PatchGeometry:
         side = CONTEXT * outer
         return cls(round(side, 6), round(MARGIN * side, 6), crop_pixels)
 
-    @property
-    def patch_pixels(self) -> int:
-        """Rows and columns of a patch at the crop's own resolution."""
-        return round(self.crop_pixels * self.patch_side / self.crop_side)
-
-    @property
-    def slack(self) -> float:
-        """How far a patch can be shifted at any angle and stay inside the crop [m]."""
-        return (self.crop_side - math.sqrt(2) * self.patch_side) / 2
-
     def as_dict(self) -> dict[str, Any]:
         """For JSON; :meth:`from_dict` is the inverse."""
         return asdict(self)
