@@ -78,6 +78,24 @@ def test_another_training_is_not_gone_on_with(tmp_path) -> None:
         train(tries, PAIR, _config(base=Phase(epochs=1, rate=0.01)), tmp_path)
 
 
+def test_a_full_disk_is_said_and_the_state_before_stays(tmp_path, monkeypatch) -> None:
+    tries, config = bars(100), _config(base=Phase(epochs=2, rate=0.01))
+    file = tmp_path / "member0.state.safetensors"
+    before: list[bytes] = []
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fill(step) -> None:
+        if step.numbers:
+            before.append(file.read_bytes())
+            monkeypatch.setattr("os.fsync", full)
+
+    with pytest.raises(StorageError, match=r"state.*No space left.*free the disk"):
+        train(tries, PAIR, config, tmp_path, on_step=fill)
+    assert [file.read_bytes()] == before and list(tmp_path.iterdir()) == [file]
+
+
 def test_zero_positives_are_refused(tmp_path) -> None:
     tries = bars(100)
     tries.success[:] = False
