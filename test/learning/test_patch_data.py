@@ -82,7 +82,7 @@ def test_which_part_lacks_an_outcome_is_said(tmp_path) -> None:
     tries = bars(36)
     tries.success[:] = False
     tries.success[:5] = True
-    # Five episodes are drawn to be held out, none of them with a positive try.
+    # The first episode alone has positive tries, and is not held out.
     with pytest.raises(NothingToLearn, match=r"held-out part.*'validation'"):
         train(tries, PAIR, CONFIG, tmp_path)
     few = CONFIG.model_copy(update={"validation": 0.001})
