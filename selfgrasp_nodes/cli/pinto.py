@@ -70,16 +70,18 @@ def _about(pinto: Any) -> tuple[str, str]:
 def _write(pinto: Any, results: dict[str, Any]) -> None:
     import json
 
+    from selfgrasp_nodes.learning.disk import written
     from selfgrasp_nodes.learning.pinto_paper import PAPER
     from selfgrasp_nodes.learning.pinto_plots import plot
     from selfgrasp_nodes.learning.pinto_report import markdown
     from selfgrasp_nodes.policies.checkpoints import write_whole
 
     paragraph, scene = _about(pinto)
-    write_whole(pinto.out / "tables.md", markdown(results, paragraph, scene).encode())
     content = {"about": paragraph, "results": results, "paper": PAPER}
-    write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
-    plot(results, pinto.out)
+    with written("the tables", pinto.out):
+        write_whole(pinto.out / "tables.md", markdown(results, paragraph, scene).encode())
+        write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
+        plot(results, pinto.out)
 
 
 def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:

@@ -21,14 +21,15 @@ class CurriculumData:
     Every method raises ``StorageError`` where a store or checkpoint is missing.
     """
 
-    def __init__(self, folder: Path, config: PatchTraining):
+    def __init__(self, folder: Path, config: PatchTraining, robot: str):
         """Nothing is read yet.
 
         Args:
             folder: With ``train.store``, ``test.store`` and ``stageK``.
             config: Of its training: size of the crops, share that is held out.
+            robot: That tried.
         """
-        self._folder, self._config = folder, config
+        self._folder, self._config, self._robot = folder, config, robot
         self._loaded: dict[str, Any] = {}
 
     def training(self, stage: int) -> PatchTries:
@@ -71,6 +72,6 @@ class CurriculumData:
                     f"--out {self._folder}'"
                 )
             cache, pixels = self._folder / "cache", self._config.crop_pixels
-            self._loaded[key] = load_tries(file, cache, pixels, stages=stages)
+            self._loaded[key] = load_tries(file, cache, pixels, stages=stages, robot=self._robot)
         found: PatchTries = self._loaded[key]
         return found

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from selfgrasp_nodes.learning.disk import written
 from selfgrasp_nodes.policies.checkpoints import write_whole
 
 FORMAT = 2
@@ -36,6 +37,9 @@ class Kept:
             name: Of the result.
             depends: All that it follows from: digests, settings, seeds, as JSON holds them.
             measure: Gives it, as JSON holds it.
+
+        Raises:
+            StorageError: If it cannot be written.
         """
         found = self.find(name, depends)
         if found is None:
@@ -45,8 +49,9 @@ class Kept:
                 "depends": depends,
                 "result": found,
             }
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file(name), json.dumps(content, indent=1).encode())
+            with written("a result", self._file(name)):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_whole(self._file(name), json.dumps(content, indent=1).encode())
             # As the next call will read it: keys are text, tuples are lists.
             found = json.loads(json.dumps(found))
         return found

@@ -63,7 +63,7 @@ class Learned:
         self.kept = Kept(out / "parts")
         self._curriculum, self._out = curriculum, out
         self._config = curriculum.settings()
-        self._data = CurriculumData(folder, self._config)
+        self._data = CurriculumData(folder, self._config, curriculum.robot)
 
     def rows(self, part: str, row: str) -> dict[str, Any]:
         """Measure one of ``Pinto.rows``, or take it from its file.

@@ -172,7 +172,7 @@ def test_without_the_old_data_the_threshold_is_still_that_of_random_tries(
 
     monkeypatch.setattr(pinto_rows, "calibrate", watched)
     row = Learned(curriculum, folder, tmp_path).rows("stages", "without aggregation")
-    _, held = CurriculumData(folder, curriculum.settings()).split()
+    _, held = CurriculumData(folder, curriculum.settings(), curriculum.robot).split()
     np.testing.assert_array_equal(fitted[0], held.success)
     assert 0 < row["without aggregation"]["calibration_error"] < 1
 
@@ -218,6 +218,12 @@ def test_a_result_is_kept_with_what_it_depends_on(tmp_path) -> None:
     assert json.loads(file.read_text())["depends"] == {"seed": [1, 3]}
     file.write_text(file.read_text()[:20])
     assert kept.find("a, b", {"seed": [1, 3]}) is None
+
+
+def test_a_result_that_cannot_be_written_is_said(tmp_path) -> None:
+    (tmp_path / "parts").write_text("in the way")
+    with pytest.raises(StorageError, match=r"a result cannot be written to .*free the disk"):
+        Kept(tmp_path / "parts").get("row", {}, lambda: {"value": 1})
 
 
 def test_held_out_figures_owe_nothing_to_what_was_fitted_on_them() -> None:
