@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,12 @@ class TrialStore(StoreReader):
             # Made whole beside its place: what is killed meanwhile leaves no half store.
             partial = path.with_name(f".{path.name}.new")
             partial.unlink(missing_ok=True)
-            connection = sqlite3.connect(partial)
-            connection.executescript(_TABLES)
-            values = {"kind": KIND, "schema": SCHEMA, "geometry": geometry.as_dict()}
-            connection.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()]
-            )
-            connection.commit()
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
-            partial.replace(path)
+            try:
+                _fill(partial, geometry)
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         return cls.open(path, write=True)
 
     @classmethod
@@ -242,10 +238,23 @@ class TrialStore(StoreReader):
                 yield
                 self._connection.execute("COMMIT")
             except BaseException as error:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has rolled back by itself
+                    self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.IntegrityError):
                     raise StorageError(
                         f"{self.path} holds one of these tries already ({error}); each "
                         "(run, episode, try) is stored once"
                     ) from error
                 raise
+
+
+def _fill(path: Path, geometry: PatchGeometry) -> None:
+    """Write a store without runs and tries."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(_TABLES)
+        values = {"kind": KIND, "schema": SCHEMA, "geometry": geometry.as_dict()}
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in values.items()]
+        )
+        connection.commit()
+        connection.execute("PRAGMA journal_mode=WAL")

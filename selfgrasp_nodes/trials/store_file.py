@@ -10,6 +10,17 @@ from urllib.parse import quote
 
 from selfgrasp_nodes.errors import StorageError
 
+# Part of what SQLite says (its codes can be asked for since Python 3.11 only) -> what to do.
+_REMEDIES = {
+    "disk is full": "make room and give the same command again; what was stored before stands",
+    "disk i/o error": "the disk may be full or failing: see 'df' and 'dmesg', then give the same "
+    "command again; what was stored before stands",
+    "unable to open": "it cannot be made or opened there; name a file in a folder that may be "
+    "written",
+    "readonly": "it may not be written; change its permissions, or name another file",
+    "locked": "another process writes to it: wait until that one has ended",
+}
+
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
@@ -17,7 +28,8 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StorageError(f"{path}: {error}") from error
+        known = remedy(error)
+        raise StorageError(f"{path}: {error}" + (f": {known}" if known else "")) from error
     except sqlite3.DatabaseError as error:
         raise StorageError(
             f"{path} is no store, or damaged ({error}): restore it from a copy; what can be read "
@@ -25,6 +37,12 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be used: {error}") from error
+
+
+def remedy(error: sqlite3.Error) -> str:
+    """What to do about a fault of the disk or the file; empty for other errors."""
+    said = str(error).lower()
+    return next((text for part, text in _REMEDIES.items() if part in said), "")
 
 
 def check_length(path: Path) -> None:

@@ -6,13 +6,18 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from store_cases import stored
 from trial_synthesis import JOINTS, Synthesizer, feed, record
 
 from selfgrasp_nodes.errors import StorageError
+from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.trials.bag import TrialBagWriter
 from selfgrasp_nodes.trials.options import RecorderOptions
 from selfgrasp_nodes.trials.reader import RunReader
+from selfgrasp_nodes.trials.store import TrialStore
+from selfgrasp_nodes.trials.store_record import to_row
 
 SIZE = 4 * 2**20
 CLOSING = "/closing"
@@ -115,3 +120,41 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot create the run's folder"):
         TrialBagWriter(tmp_path / "file" / "run")
+
+
+def noise(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A crop of about 30 KB."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 255, (128, 128, 3), np.uint8), rng.uniform(0, 0.1, (128, 128))
+
+
+def test_a_store_on_a_full_disk_says_so_and_goes_on_when_there_is_room(small_disk, tmp_path):
+    path, sizes = small_disk / "a.store", PatchGeometry(0.1, 0.15, 128)
+    with TrialStore.create(path, sizes) as store:
+        store.append([stored(0, 0, *noise(0))])
+        ballast = fill(small_disk, 100_000)
+        rows = [to_row(stored(1, k, *noise(k))) for k in range(20)]
+        for _ in range(2):
+            with pytest.raises(StorageError, match="disk is full: make room"):
+                store.add_episode("run-1", 1, rows, 20, "")
+        with TrialStore.create(tmp_path / "b.store", sizes) as other:
+            other.add_episode("run-2", 0, [("run-2", *row[1:]) for row in rows], 20, "")
+            with pytest.raises(StorageError, match="disk is full: make room"):
+                store.merge(other)
+        assert len(store) == 1
+        ballast.unlink()
+        store.add_episode("run-1", 1, rows, 20, "")
+        store.check()
+        assert len(store) == 21
+
+
+def test_a_store_that_cannot_be_made_on_a_full_disk_leaves_nothing(small_disk):
+    ballast = fill(small_disk, 4096)
+    with pytest.raises(StorageError, match="disk is full: make room"):
+        TrialStore.create(small_disk / "a.store", PatchGeometry(0.1, 0.15, 128))
+    assert list(small_disk.iterdir()) == [ballast]
+
+
+def test_a_store_where_none_can_be_made_says_what_to_do():
+    with pytest.raises(StorageError, match="may be written"):
+        TrialStore.create("/proc/x.store", PatchGeometry(0.1, 0.15, 128))
