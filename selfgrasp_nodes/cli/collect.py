@@ -43,7 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--tries", type=int, required=True, help="labelled tries of the run")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random")
-    parser.add_argument("--stage", type=int, default=0, help="0 for random tries, k for stage k")
+    parser.add_argument(
+        "--stage",
+        type=int,
+        help="0 for random tries, k for stage k (default: 0 for a policy that draws at random, 1 "
+        "for another)",
+    )
     parser.add_argument("--run-id", default="", help="id of the run (default: made of the others)")
     parser.add_argument("--workers", type=int, default=2, help="worlds at once")
     parser.add_argument(
@@ -61,14 +66,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from selfgrasp_nodes.learning.collect import collect
-    from selfgrasp_nodes.learning.collect_config import CollectConfig
+    from selfgrasp_nodes.learning.collect_config import RANDOM_POLICIES, CollectConfig
 
+    stage = int(args.policy not in RANDOM_POLICIES) if args.stage is None else args.stage
     config = CollectConfig(
         robot=args.robot,
         policy=args.policy,
         objects=args.objects,
         seed=args.seed,
-        stage=args.stage,
+        stage=stage,
         run=args.run_id,
         parameters=parameters(args.param),
         recipes=args.recipes,

@@ -13,9 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from selfgrasp_nodes.errors import InvalidConfig, SelfGraspError, StorageError
-from selfgrasp_nodes.learning.collect_config import CollectConfig, patch_geometry, run_meta
+from selfgrasp_nodes.learning.collect_config import (
+    RANDOM_POLICIES,
+    CollectConfig,
+    noted_meta,
+    patch_geometry,
+)
 from selfgrasp_nodes.learning.collect_episode import (
     FAULT,
     EpisodeResult,
@@ -140,18 +146,27 @@ def collect(
         on_progress: Called after each stored episode.
 
     Raises:
-        InvalidConfig: If a number or a file is wrong.
+        InvalidConfig: If a number, a file or a parameter of the policy is wrong, or
+            a run of stage 0 is begun whose policy does not draw at random.
         StorageError: If the store is damaged, of another geometry, or holds a run
             of this name that was collected with other values.
+        NotReady: If the policy needs a checkpoint and there is none.
         MissingDependency: If Ray is asked for and not installed.
         NothingCollected: If :data:`BARREN` episodes in a row gave no labelled try.
     """
     for name, value, high in (("tries", tries, 10_000_000), ("workers", workers, 1024)):
         if not 1 <= value <= high:
             raise InvalidConfig(f"{name} must lie in 1..{high}, not {value}")
-    meta = run_meta(config)  # refuses what is wrong before a file is made
+    path = Path(path)
+    begun = _begun(path, config.run)
+    meta = noted_meta(config, begun)  # refuses what is wrong before a file is made
+    if not config.stage and config.policy not in RANDOM_POLICIES and begun is None:
+        raise InvalidConfig(
+            f"stage 0 is of random tries ({', '.join(RANDOM_POLICIES)}), which trainings measure "
+            f"themselves on: give --stage 1 or higher for policy {config.policy!r}"
+        )
     most = config.recipe(load_robot(config.robot)).tries
-    with _store(config, Path(path)) as store:
+    with _store(config, path) as store:
         store.set_run(config.run, meta)
         progress = _standing(store, config.run, tries)
         if on_progress is not None:
@@ -195,6 +210,14 @@ def _results(
             ledger, run_episode, workers, ray, initialise, config, attempts=ATTEMPTS
         )
     return run_jobs(ledger, run_episode, workers, initialise, config, attempts=ATTEMPTS)
+
+
+def _begun(path: Path, run: str) -> dict[str, Any] | None:
+    """What a store says that a run was begun with; None where there is none."""
+    if not path.exists():
+        return None
+    with TrialStore.open(path) as store:
+        return store.runs().get(run)
 
 
 def _store(config: CollectConfig, path: Path) -> TrialStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -15,16 +15,21 @@ from pydantic import Field, ValidationError, model_validator
 
 from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.labeling.options import load_options
+from selfgrasp_nodes.learning.policy_identity import policy_identity
 from selfgrasp_nodes.motion.options import load_options as motion_options
 from selfgrasp_nodes.paths import share_dir
-from selfgrasp_nodes.policies.checkpoints import read_card
-from selfgrasp_nodes.policies.registry import check_name
+from selfgrasp_nodes.policies.random_roi import RandomRoi
+from selfgrasp_nodes.policies.random_uniform import RandomUniform
+from selfgrasp_nodes.policies.registry import check_name, takes
 from selfgrasp_nodes.robots import RobotSpec, Spec, config_digest, load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.simulation.object_sets import load_object_set
 
 PACKAGES = ("selfgrasp", "mujoco", "numpy", "scipy", "opencv-python-headless", "pin", "coacd")
+
+RANDOM_POLICIES = (RandomUniform.name, RandomRoi.name)
+"""What may collect stage 0: uniform draws, of known propensity."""
 
 
 class Recipe(Spec):
@@ -178,10 +183,15 @@ def patch_geometry(robot: RobotSpec) -> PatchGeometry:
 def run_meta(config: CollectConfig) -> dict[str, Any]:
     """What a run's tries depend on, for the store; all but the number of workers.
 
+    The policy is built once, so that what it would refuse is refused here.
+
     Raises:
-        InvalidConfig: If a file that the run needs is wrong.
+        InvalidConfig: If a file that the run needs is wrong, a parameter of the
+            policy, or a checkpoint that is for another gripper.
         UnknownName: If robot or object set do not exist.
         StorageError: If a checkpoint is named that is not there.
+        NotReady: If the policy needs a checkpoint and there is none.
+        MissingDependency: If the policy needs a library that is not installed.
     """
     robot = load_robot(config.robot)
     recipe = config.recipe(robot)
@@ -191,7 +201,7 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
         "robot_digest": config_digest(robot, motion_options(None, robot.name)),
         "gripper": robot.arms[0].gripper.name,
         "policy": config.policy,
-        "parameters": _identified(config.parameters),
+        "parameters": _identified(config, robot),
         "stage": config.stage,
         "seed": config.seed,
         "objects": objects.name,
@@ -200,16 +210,38 @@ def run_meta(config: CollectConfig) -> dict[str, Any]:
         "recipe_digest": digest(recipe),
         "label_rule": load_options().grasp.version,
         "physics": PHYSICS_VERSION,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_versions(PACKAGES)},
     }
 
 
-def _identified(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy's parameters, a checkpoint by its weights: they count, and not where they lie."""
-    found = dict(parameters)
-    if checkpoint := found.pop("checkpoint", ""):
-        card = read_card(Path(checkpoint).with_suffix(".yaml"))
-        found["digest"] = found.get("digest") or card.sha256
+def noted_meta(config: CollectConfig, begun: Mapping[str, Any] | None) -> dict[str, Any]:
+    """:func:`run_meta` with what stores note since later versions of this program.
+
+    That is the digest of the label's options and, for a policy with a checkpoint,
+    the version of torch. A run that was begun without them goes on without them.
+
+    Args:
+        config: What is collected.
+        begun: What the run was begun with; None for a new one.
+
+    Raises:
+        SelfGraspError: As :func:`run_meta`.
+    """
+    meta = run_meta(config)
+    if begun is None or "label_digest" in begun:
+        meta["label_digest"] = config_digest(load_options())
+    known = None if begun is None else begun.get("versions", {})
+    if takes(config.policy, "checkpoint") and (known is None or "torch" in known):
+        meta["versions"] |= _versions(("torch",))
+    return meta
+
+
+def _identified(config: CollectConfig, robot: RobotSpec) -> dict[str, Any]:
+    """A policy's parameters, its checkpoint by its weights: they count, and not where they lie."""
+    found = dict(config.parameters)
+    found.pop("checkpoint", None)
+    if weights := policy_identity(config.policy, robot, config.parameters).get("digest", ""):
+        found["digest"] = weights
     return found
 
 
@@ -218,9 +250,9 @@ def digest(spec: Spec) -> str:
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
