@@ -131,7 +131,7 @@ def summary(done: Progress, path: Path) -> str:
     if done.left_out:
         text += (
             f"\n{done.left_out} episodes left out: their workers died each time, or a fault ended "
-            "them"
+            "them; a call with more --tries simulates them again"
         )
     return text
 

@@ -3,8 +3,8 @@
 Episodes are numbered, and each depends on (seed, stage, number) alone. A run of N
 tries is the shortest sequence of episodes 0, 1, 2, ... that has N labelled ones,
 whatever the number of workers. An episode is written in one piece when it has
-ended; one that was interrupted is not in the store, and simulated again by the
-next call.
+ended; one that was interrupted, or that a fault ended which nobody foresaw, is not in
+the store, and simulated again by the next call that still wants tries.
 """
 
 from __future__ import annotations
@@ -22,12 +22,7 @@ from selfgrasp_nodes.learning.collect_config import (
     noted_meta,
     patch_geometry,
 )
-from selfgrasp_nodes.learning.collect_episode import (
-    FAULT,
-    EpisodeResult,
-    initialise,
-    run_episode,
-)
+from selfgrasp_nodes.learning.collect_episode import EpisodeResult, initialise, run_episode
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.trials.store import TrialStore
@@ -175,9 +170,8 @@ def collect(
         start, barren = time.monotonic(), 0
         for number, result in _results(ledger, workers, ray, config):
             if isinstance(result, WorkerDied):
-                result = EpisodeResult(number, (), 0, 0, 0, str(result))
-                progress.left_out += 1
-            progress.left_out += result.ended.startswith(FAULT)
+                result = EpisodeResult.failed(number, str(result))
+            progress.left_out += result.fault
             barren = 0 if result.labelled else barren + 1
             if barren >= BARREN:
                 raise NothingCollected(
@@ -186,6 +180,8 @@ def collect(
                     "check robot, recipe and object set"
                 )
             for done in ledger.end(result):
+                if done.fault:
+                    continue
                 store.add_episode(config.run, done.episode, done.rows, done.labelled, done.ended)
                 progress.labelled += done.labelled
                 progress.positives += done.positives

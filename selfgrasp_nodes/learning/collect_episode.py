@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +44,8 @@ SAMPLES = 16
 """Of the fingers' trace that are kept with a try."""
 
 FAILURES = (OutcomeCode.MISSED, OutcomeCode.SLIPPED, OutcomeCode.BLOCKED)
-FAULT = "fault"
-"""Begins the reason of an episode that ended by an error that nobody foresaw."""
+ATTEMPTS = 2
+"""How often an episode is begun in one worker that an error ends that nobody foresaw."""
 
 NO_SCENE = "the clutter did not come to rest in the workspace"
 
@@ -60,6 +61,8 @@ class EpisodeResult:
         positives: How many were successes by it.
         label_errors: Labelled tries whose label the simulator's truth denies.
         ended: Why it ended.
+        fault: Whether an error ended it that nobody foresaw, and that may not come
+            again: it is not stored, and simulated anew by the next call.
     """
 
     episode: int
@@ -68,6 +71,12 @@ class EpisodeResult:
     positives: int
     label_errors: int
     ended: str
+    fault: bool = False
+
+    @classmethod
+    def failed(cls, episode: int, reason: str) -> EpisodeResult:
+        """Of an episode that a fault ended."""
+        return cls(episode, (), 0, 0, 0, reason, fault=True)
 
 
 class EpisodeRunner:
@@ -296,31 +305,41 @@ def _rounded(values: np.ndarray, digits: int) -> Sequence[float | None]:
 
 
 _runner: EpisodeRunner | None = None
+_sound = True
+"""Whether no fault ended what the runner did last."""
 
 
 def initialise(config: CollectConfig) -> None:
     """Build this worker's world once."""
-    global _runner
+    global _runner, _sound
     import cv2
 
     cv2.setNumThreads(1)
-    _runner = EpisodeRunner(config)
+    _runner, _sound = EpisodeRunner(config), True
 
 
 def run_episode(episode: int) -> EpisodeResult:
     """One episode in this worker.
 
-    A fault that nobody foresaw costs its episode, not the run: the episode would
-    fail again each time that the run is gone on with.
+    A fault that nobody foresaw costs its episode, not the run: it is begun again in
+    a new world, :data:`ATTEMPTS` times at most, and then left out of this call.
 
     Raises:
         SelfGraspError: If something is set up wrong.
     """
+    global _runner, _sound
     assert _runner is not None
-    try:
-        return _runner.run(episode)
-    except SelfGraspError:
-        raise
-    except Exception as error:
-        log.exception("episode %d is left out", episode)
-        return EpisodeResult(episode, (), 0, 0, 0, f"{FAULT}: {error!r}")
+    reason = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if not _sound:  # who knows what state the old world is in
+                with suppress(Exception):
+                    _runner.loop.world.close()
+                _runner, _sound = EpisodeRunner(_runner.config), True
+            return _runner.run(episode)
+        except SelfGraspError:
+            raise
+        except Exception as error:
+            _sound, reason = False, f"fault: {error!r}"
+            log.exception("episode %d was ended by a fault, attempt %d", episode, attempt)
+    return EpisodeResult.failed(episode, reason)

@@ -24,16 +24,13 @@ from selfgrasp_nodes.errors import (
 )
 from selfgrasp_nodes.learning import collect as collecting
 from selfgrasp_nodes.learning import collect_episode
-from selfgrasp_nodes.learning.collect import Ledger, NothingCollected, collect
+from selfgrasp_nodes.learning.collect import Ledger, collect
 from selfgrasp_nodes.learning.collect_config import CollectConfig
 from selfgrasp_nodes.learning.collect_episode import (
     EpisodeResult,
     EpisodeRunner,
-    initialise,
     label_of,
-    run_episode,
 )
-from selfgrasp_nodes.learning.workers import WorkerDied
 from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.trials.store import TrialStore
@@ -195,19 +192,6 @@ def test_a_worker_that_dies_is_replaced(files, reference, tmp_path, monkeypatch)
     assert differences(tmp_path / "d.store", path) == []
 
 
-def test_an_episode_whose_workers_die_is_left_out(files, tmp_path, monkeypatch) -> None:
-    def results(ledger, workers, ray, settings):
-        initialise(settings)
-        for number in ledger:
-            yield number, WorkerDied("gone") if number == 1 else run_episode(number)
-
-    monkeypatch.setattr(collecting, "_results", results)
-    done = collect(config(files), tmp_path / "e.store", tries=9, workers=1)
-    assert done.left_out == 1 and done.labelled >= 9
-    with TrialStore.open(tmp_path / "e.store") as store:
-        assert store.episodes(config(files).run)[1] == 0 and not store.keys("episode = 1")
-
-
 def test_a_simulation_that_breaks_down_ends_its_episode(files, monkeypatch) -> None:
     runner = EpisodeRunner(config(files))
     world, calls = runner.loop.world, []
@@ -241,30 +225,6 @@ def test_a_picture_that_cannot_be_cut_ends_its_episode_alone(files, monkeypatch)
     monkeypatch.setattr(collect_episode, "candidate_crop", breaks)
     result = runner.run(0)
     assert "window" in result.ended and len(result.rows) == 2
-
-
-def test_an_unforeseen_fault_costs_its_episode_and_not_the_run(
-    files, tmp_path, monkeypatch
-) -> None:
-    whole = EpisodeRunner.run
-
-    def faulty(self, episode: int) -> EpisodeResult:
-        if episode == 1:
-            raise ZeroDivisionError("by nothing")
-        return whole(self, episode)
-
-    monkeypatch.setattr(EpisodeRunner, "run", faulty)
-    done = collect(config(files), tmp_path / "f.store", tries=7, workers=1)
-    assert done.left_out == 1 and done.labelled >= 7 and done.episodes >= 3
-    with TrialStore.open(tmp_path / "f.store") as store:
-        assert store.episodes(config(files).run)[1] == 0
-    # What is set up wrong is no fault of an episode.
-    monkeypatch.setattr(EpisodeRunner, "run", lambda self, episode: self.config.file().none)
-    monkeypatch.setattr(collecting, "BARREN", 4)
-    with pytest.raises(NothingCollected, match="none"):
-        collect(config(files), tmp_path / "g.store", tries=7, workers=1)
-    with TrialStore.open(tmp_path / "g.store") as store:
-        assert len(store.episodes(config(files).run)) < 5
 
 
 def finished(number: int, labelled: int) -> EpisodeResult:
