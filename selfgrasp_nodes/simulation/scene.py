@@ -10,12 +10,14 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import mujoco
 import numpy as np
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import InvalidScene
+from selfgrasp_nodes.simulation.object_sets import file_digest
 from selfgrasp_nodes.simulation.objects import (
     ContactOptions,
     ObjectSpec,
@@ -70,7 +72,13 @@ class Scene:
 
     @cached_property
     def digest(self) -> str:
-        """Short SHA-256 of the objects and their poses, to 10 um."""
+        """Short SHA-256 of the objects and their poses, to 10 um.
+
+        A mesh counts by its file's name and content, and not by where it lies.
+
+        Raises:
+            InvalidScene: If the file of a mesh cannot be read.
+        """
         text = json.dumps([_rounded(obj) for obj in self.objects])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -202,4 +210,14 @@ def _rounded(obj: SceneObject) -> list[object]:
         *obj.quaternion,
     )
     # Adding 0.0 turns -0.0 into 0.0, which JSON would write differently.
-    return [spec.shape, spec.mesh, *(round(v, 5) + 0.0 for v in numbers)]
+    return [spec.shape, _mesh(spec.mesh), *(round(v, 5) + 0.0 for v in numbers)]
+
+
+def _mesh(file: str) -> str:
+    """What a mesh is: name and digest of its file; empty for a block."""
+    if not file:
+        return ""
+    try:
+        return f"{Path(file).name}:{file_digest(file)}"
+    except OSError as error:
+        raise InvalidScene(f"the mesh of a scene's object cannot be read: {error}") from error

@@ -10,7 +10,8 @@ from selfgrasp_nodes.errors import InvalidScene, UnknownName
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation import scenes
-from selfgrasp_nodes.simulation.objects import ObjectSpec
+from selfgrasp_nodes.simulation.objects import PALETTE, ObjectSpec
+from selfgrasp_nodes.simulation.scene import SceneObject
 
 FOLDER = share_dir() / "config" / "scenes"
 KNOWN = FOLDER / "vpg_known_cases.json"
@@ -225,3 +226,28 @@ def test_one_scene_as_text_is_what_its_file_holds(tmp_path) -> None:
         assert np.allclose(second.pose, first.pose)
     with pytest.raises(UnknownName, match="test-10-obj-01"):
         scenes.pick_scene(loaded, "no such scene")
+
+
+def laid(spec: ObjectSpec) -> SceneObject:
+    return SceneObject(spec, (0.01, 0.02, 0.025), (1.0, 0.0, 0.0, 0.0))
+
+
+def test_a_scene_of_blocks_keeps_its_digest() -> None:
+    brick = ObjectSpec("brick", color=PALETTE[3], friction=0.5)
+    other = SceneObject(brick, (-0.1, 0.05, 0.02), (0.70710678, 0.0, 0.0, 0.70710678))
+    assert scenes.Scene("b", (laid(ObjectSpec("cube")), other)).digest == "efa1552b7df5"
+
+
+def test_a_mesh_counts_by_what_it_is_and_not_by_where_it_lies(tmp_path) -> None:
+    def digest(folder: str, content: str, name: str = "a.obj") -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(content)
+        spec = ObjectSpec("mesh", size=(0.04, 0.04, 0.04), mesh=str(tmp_path / folder / name))
+        return scenes.Scene("m", (laid(spec),)).digest
+
+    here = digest("one", "v 0 0 0")
+    assert digest("two", "v 0 0 0") == here
+    assert len({here, digest("three", "v 0 0 1"), digest("one", "v 0 0 0", "b.obj")}) == 3
+    spec = ObjectSpec("mesh", size=(0.04, 0.04, 0.04), mesh=str(tmp_path / "none.obj"))
+    with pytest.raises(InvalidScene, match="cannot be read"):
+        _ = scenes.Scene("m", (laid(spec),)).digest
