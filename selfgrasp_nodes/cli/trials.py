@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from selfgrasp_nodes.cli import trials_store
+from selfgrasp_nodes.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     info = actions.add_parser("info", help="list a run's trials and outcomes, or count a store's")
     info.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder, or a store")
-    info.add_argument("--last", type=int, default=0, metavar="N", help="only the last N trials")
+    info.add_argument(
+        "--last", type=int, default=0, metavar="N", help="only the last N trials of a run"
+    )
     info.add_argument("--json", action="store_true", help="print the index as JSON lines instead")
     info.add_argument("--verify", action="store_true", help="read every message of every trial")
     info.set_defaults(run=run)
@@ -34,6 +37,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; with ``--verify`` 1 where a trial cannot be read."""
+    if args.last and args.run_folder.is_file():
+        raise InvalidConfig(
+            f"--last lists trials of a recorded run, and {args.run_folder} is a store: leave it "
+            "away, or read the tries themselves with TrialStore.iterate (docs/collect.md)"
+        )
     if args.run_folder.is_file():
         return trials_store.show_info(args.run_folder, args.json, args.verify)
     from rich.console import Console

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def add_actions(actions: argparse._SubParsersAction) -> None:
@@ -34,6 +39,17 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     take.add_argument("folder", metavar="FOLDER", type=Path)
     take.add_argument("out", metavar="STORE", type=Path, help="new store")
     take.add_argument("--robot", default="baxter", help="that made the grasps")
+    take.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        choices=("Train", "Validation", "Test"),
+        help="part of the data set, may be given several times (default: Train and Validation; "
+        "Test belongs into a store of its own, which nothing is trained on)",
+    )
+    take.add_argument(
+        "--run-id", default="", help="id of the run (default: made of what is imported)"
+    )
     take.add_argument("--pixels", type=int, default=192, help="rows and columns of what is kept")
     take.add_argument(
         "--angle-offset",
@@ -47,11 +63,10 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
 
 
 def show_info(path: Path, as_json: bool, verify: bool) -> int:
-    """Counts of a store."""
+    """Counts of a store, a block for each run, policy, stage and object set."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
 
-    from selfgrasp_nodes.learning.metrics import proportion
     from selfgrasp_nodes.trials.store import TrialStore
 
     with TrialStore.open(path) as store:
@@ -63,35 +78,47 @@ def show_info(path: Path, as_json: bool, verify: bool) -> int:
         print(json.dumps(info))
         return 0
     console = Console()
-    sizes = info["geometry"]
+    sizes, each = info["geometry"], info["bytes_per_try"]
+    size = f"{info['bytes'] / 1e6:.1f} MB" + (f", {each / 1e3:.1f} KB a try" if each else "")
     console.print(
-        f"[bold]{path}[/bold]: {info['tries']} tries, {info['bytes'] / 1e6:.1f} MB, "
-        f"{info['bytes_per_try'] / 1e3:.1f} KB a try\n"
+        f"[bold]{escape(str(path))}[/bold]: {info['tries']} tries, {size}\n"
         f"crops of {sizes['crop_pixels']} px and {1e3 * sizes['crop_side']:.0f} mm, patches of "
         f"{1e3 * sizes['patch_side']:.0f} mm"
     )
-    table = Table()
-    columns = ("run", "robot", "view", "policy", "stage", "objects", "tries", "labelled")
-    for heading in (*columns, "positive", "% with 95 % interval"):
-        table.add_column(heading)
-    for group in info["groups"]:
-        table.add_row(
-            group["run"],
-            group["robot"],
-            group["view"],
-            group["policy"],
-            str(group["stage"]),
-            group["object_set"],
-            str(group["tries"]),
-            str(group["labelled"]),
-            str(group["positives"]),
-            str(proportion(group["positives"], group["labelled"])),
-        )
-    console.print(table)
-    console.print(", ".join(f"{n} {code.lower()}" for code, n in info["codes"].items()))
+    for shared, groups in groupby(info["groups"], key=itemgetter(*_SHARED)):
+        run, robot, policy, stage, objects = shared
+        console.print(f"\n[bold]{escape(run)}[/bold]")
+        console.print(escape(f"{robot}, {policy}, stage {stage}, {objects or 'unknown objects'}"))
+        console.print(_views(list(groups)))
+    for run in sorted({*info["runs"]} - {group["run"] for group in info["groups"]}):
+        console.print(f"\n[bold]{escape(run)}[/bold]\nno try yet")
+    if info["codes"]:
+        console.print()
+        console.print(", ".join(f"{n} {code.lower()}" for code, n in info["codes"].items()))
     if verify:
         console.print(f"{whole} of {info['tries']} tries are whole")
     return 0
+
+
+_SHARED = ("run", "robot", "policy", "stage", "object_set")
+"""What the lines of one block have in common."""
+
+
+def _views(groups: list[dict[str, Any]]) -> Table:
+    """A line for each view."""
+    from rich.table import Table
+
+    from selfgrasp_nodes.learning.metrics import proportion
+
+    table = Table()
+    table.add_column("view", no_wrap=True)
+    for heading in ("tries", "labelled", "positive", "% [95 % interval]"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for group in groups:
+        counts = [group[name] for name in ("tries", "labelled", "positives")]
+        share = proportion(group["positives"], group["labelled"])
+        table.add_row(group["view"], *map(str, counts), str(share))
+    return table
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -157,13 +184,20 @@ def run_import(args: argparse.Namespace) -> int:
     from selfgrasp_nodes.robots import load_robot
 
     robot = load_robot(args.robot)
-    counts = import_patches(
+    done = import_patches(
         args.folder,
         args.out,
         robot.arms[0].gripper,
         robot.name,
-        pixels=args.pixels,
-        angle_offset=args.angle_offset,
+        args.run_id,
+        args.pixels,
+        args.angle_offset,
+        args.split,
     )
-    print(f"{args.out}: {counts['positive']} positive and {counts['negative']} negative")
+    print(f"{args.out}: {done.positive} positive and {done.negative} negative, run {done.run}")
+    for split, count in () if args.split else done.left_out.items():
+        print(
+            f"{count} of {split} left out; into a store of their own: selfgrasp trials import "
+            f"--split {split} {args.folder} OTHER_STORE"
+        )
     return 0

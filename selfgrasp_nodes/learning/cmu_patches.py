@@ -8,28 +8,37 @@ What is written has the angle at which the fingers close, from the image's colum
 towards its rows, in [0, pi). A patch of that layout has neither height nor the
 surroundings that a crop has, so a store of imported patches has a geometry of its
 own, in which crop and patch are one.
+
+``Test`` is the owner's test split: it is read only where it is asked for, into a
+store of its own, so that nothing is trained on it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import StorageError
+from selfgrasp_nodes.errors import InvalidConfig, StorageError, UnknownName
 from selfgrasp_nodes.perception.patches import cut_patches
 from selfgrasp_nodes.robots.gripper_spec import GripperSpec
 from selfgrasp_nodes.robots.patch import PatchGeometry
 from selfgrasp_nodes.trials.store import TrialStore
+from selfgrasp_nodes.trials.store_file import made_whole
 from selfgrasp_nodes.trials.store_record import StoredTry
 
 LABELS = {"positive": True, "negative": False}
 SPLITS = ("Train", "Validation", "Test")
+TRAINED_ON = ("Train", "Validation")
+"""The splits that are read where none is named."""
+
+PIXELS_MAX = 2048
 IMAGES = "Images"
 INFO = "dataInfo.txt"
 HEADER = "name,angle_rad"
@@ -51,13 +60,18 @@ def export_patches(
         How many patches each folder got.
 
     Raises:
-        StorageError: If the folder has content, or cannot be written.
+        InvalidConfig: If there are no such patches.
+        StorageError: If the folder has content, or cannot be written, or the
+            condition is wrong.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise StorageError(f"{folder} is not empty; choose another folder")
+    _check_pixels(pixels)
+    if where:
+        store.check_where(where)
     lines: dict[str, list[str]] = {name: [HEADER] for name in LABELS}
     condition = "success IS NOT NULL" + (f" AND ({where})" if where else "")
     try:
+        if folder.exists() and any(folder.iterdir()):
+            raise StorageError(f"{folder} is not empty; choose another folder")
         for name in LABELS:
             (folder / name / IMAGES).mkdir(parents=True, exist_ok=True)
         for number, stored in enumerate(store.iterate(condition)):
@@ -84,69 +98,157 @@ class _Patch:
     angle: float
 
 
+@dataclass
+class Imported:
+    """What was read.
+
+    Attributes:
+        run: Id of the run.
+        positive: Patches with a success.
+        negative: Patches with a failure.
+        left_out: Patches of the splits that were not read.
+    """
+
+    run: str
+    positive: int
+    negative: int
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
 def import_patches(
     folder: Path,
     path: Path,
     gripper: GripperSpec,
     robot: str,
-    run: str = "cmu",
+    run: str = "",
     pixels: int = 192,
     angle_offset: float = 0.0,
-) -> dict[str, int]:
-    """Read patches of that layout into a new store.
+    splits: Sequence[str] = (),
+) -> Imported:
+    """Read patches of that layout into a new store, which is made whole or not at all.
 
     Args:
         folder: With ``positive`` and ``negative``, or with splits that have them.
         path: Of the store.
         gripper: That made the grasps: its size is the patches'.
         robot: Its name.
-        run: Id of the run.
+        run: Id of the run; made of the splits and what they hold where empty.
         pixels: Rows and columns of a stored patch.
         angle_offset: Added to each angle, where it is counted from another axis
             than here [rad].
-
-    Returns:
-        How many of each label were read.
+        splits: Of :data:`SPLITS`, where the folder is split; :data:`TRAINED_ON`
+            where empty.
 
     Raises:
+        UnknownName: If there is no such split.
+        InvalidConfig: If a number is out of range.
         StorageError: If the folder has another layout, a line cannot be read, an
             image is missing or damaged, or the store exists.
     """
-    patches = list(_patches(folder))
-    counts = {"positive": 0, "negative": 0}
+    _check_pixels(pixels)
+    if not math.isfinite(angle_offset):
+        raise InvalidConfig(f"the angle's offset must be a number in radians, not {angle_offset}")
+    if path.exists():
+        raise StorageError(f"{path} exists; choose another name")
+    there = _parts(folder)
+    chosen = _chosen(folder, there, splits)
+    patches = [patch for split in chosen for patch in _patches(there[split], split.lower())]
+    run = run or f"cmu-{'+'.join(chosen).lower() or 'all'}-{_digest(patches)}"
+    meta = {
+        "robot": robot,
+        "gripper": gripper.name,
+        "imported": folder.resolve().name,
+        "splits": list(chosen),
+        "angle_offset": angle_offset,
+    }
     side = PatchGeometry.of(gripper).patch_side
-    with TrialStore.create(path, PatchGeometry(side, side, pixels)) as store:
-        store.set_run(run, {"robot": robot, "gripper": gripper.name, "imported": str(folder)})
+    with (
+        made_whole(path) as partial,
+        TrialStore.create(partial, PatchGeometry(side, side, pixels)) as store,
+    ):
+        store.set_run(run, meta)
         for first in range(0, len(patches), BATCH):
             batch = patches[first : first + BATCH]
             store.append(
                 _try(patch, first + i, run, robot, gripper.name, pixels, angle_offset)
                 for i, patch in enumerate(batch)
             )
-        for patch in patches:
-            counts["positive" if patch.success else "negative"] += 1
-    return counts
+    positive = sum(patch.success for patch in patches)
+    left = {
+        split: sum(len(_lines(part / n)) for n in LABELS if (part / n / INFO).is_file())
+        for split, part in there.items()
+        if split not in chosen
+    }
+    return Imported(run, positive, len(patches) - positive, left)
 
 
-def _patches(folder: Path) -> Iterator[_Patch]:
-    """All lines, in the order of splits and labels."""
-    splits = [name for name in SPLITS if (folder / name).is_dir()]
-    found = False
-    for split in splits or [""]:
-        for label, success in LABELS.items():
-            part = folder / split / label
-            info = part / INFO
-            if not info.is_file():
-                continue
-            found = True
-            for number, line in enumerate(info.read_text().splitlines()[1:], 2):
-                if line.strip():
-                    yield _line(part, line, number, split.lower(), success)
-    if not found:
+def _check_pixels(pixels: int) -> None:
+    if not 1 <= pixels <= PIXELS_MAX:
+        raise InvalidConfig(f"pixels must lie in 1..{PIXELS_MAX}, not {pixels}")
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    """Folder of each split; of the whole, called "", where it is not split."""
+    parts = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
+    if not parts and any((folder / label).is_dir() for label in LABELS):
+        parts = {"": folder}
+    if not parts:
         raise StorageError(
             f"{folder} has not the layout of the CMU patches: positive/ and negative/ with "
             f"{IMAGES}/ and {INFO} (in Train/, Validation/ and Test/ where it is split)"
         )
+    return parts
+
+
+def _chosen(folder: Path, there: dict[str, Path], splits: Sequence[str]) -> list[str]:
+    """The splits to read, in their order."""
+    for split in splits:
+        if split not in SPLITS:
+            raise UnknownName("split", split, SPLITS)
+        if split not in there:
+            known = ", ".join(filter(None, there)) or "no splits: leave --split away"
+            raise StorageError(f"{folder} has no {split}/; there are {known}")
+    chosen = [split for split in there if split in (splits or ("", *TRAINED_ON))]
+    if not chosen:
+        raise StorageError(
+            f"{folder} holds {', '.join(there)} alone: import it with --split Test into a store "
+            "of its own, which nothing is trained on"
+        )
+    return chosen
+
+
+def _patches(folder: Path, split: str) -> Iterator[_Patch]:
+    """All lines of a split, in the order of labels."""
+    for label, success in LABELS.items():
+        for number, line in _lines(folder / label):
+            yield _line(folder / label, line, number, split, success)
+
+
+def _lines(part: Path) -> list[tuple[int, str]]:
+    """Number and text of each line but the header that is not empty."""
+    info = part / INFO
+    try:
+        text = info.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"{info} is missing: positive/ and negative/ need {IMAGES}/ and {INFO} each; fetch "
+            "the data set again"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{info} cannot be read as text: {error}") from error
+    lines = enumerate(text.splitlines()[1:], 2)
+    return [(number, line) for number, line in lines if line.strip()]
+
+
+def _digest(patches: Sequence[_Patch]) -> str:
+    """Of labels, names, sizes and angles: another data set has another."""
+    text = hashlib.sha256()
+    for patch in patches:
+        size = patch.file.stat().st_size
+        text.update(
+            f"{patch.split}|{patch.success}|{patch.file.name}|{size}|{patch.angle}".encode()
+        )
+    return text.hexdigest()[:8]
 
 
 def _line(part: Path, line: str, number: int, split: str, success: bool) -> _Patch:

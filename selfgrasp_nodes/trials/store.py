@@ -84,6 +84,10 @@ class TrialStore(StoreReader):
                 schema.
         """
         path = Path(path)
+        if path.is_dir():
+            raise StorageError(
+                f"{path} is a folder; a store is a file: name one, as in {path}.store"
+            )
         if not path.is_file():
             raise StorageError(f"there is no store {path}; 'selfgrasp collect' makes one")
         with readable(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,3 +74,25 @@ def check_length(path: Path) -> None:
 def quoted(path: Path) -> str:
     """A path as it stands in an SQLite URI."""
     return quote(str(path.absolute()))
+
+
+@contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """A name beside a file that is to be: renamed to it at the end, removed after an error.
+
+    Raises:
+        StorageError: If the file cannot be put into its place.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    files = [partial.with_name(partial.name + end) for end in ("", "-wal", "-shm")]
+    try:
+        with readable(path):
+            for file in files:  # of a process that was killed
+                file.unlink(missing_ok=True)
+        yield partial
+        with readable(path):
+            partial.replace(path)
+    finally:
+        with suppress(OSError):
+            for file in files:
+                file.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from selfgrasp_nodes.errors import StorageError, UnknownName
 from selfgrasp_nodes.robots.patch import PatchGeometry
-from selfgrasp_nodes.trials.store_file import readable
+from selfgrasp_nodes.trials.store_file import readable, remedy
 from selfgrasp_nodes.trials.store_record import COLUMNS, PICTURES, PLAIN, StoredTry, from_row
 
 Key = tuple[str, int, int]
@@ -63,6 +63,24 @@ class StoreReader:
         names = [n for n in COLUMNS if pictures or n not in PICTURES]
         for row in self._select(", ".join(f'"{n}"' for n in names), where, values):
             yield from_row(dict(row))
+
+    def check_where(self, where: str, values: Sequence[Any] = ()) -> None:
+        """Refuse a condition that :meth:`iterate` could not use.
+
+        Raises:
+            StorageError: With what is wrong and the columns.
+        """
+        try:
+            self._connection.execute(
+                f"EXPLAIN SELECT run FROM tries WHERE {where or '1'}", tuple(values)
+            ).close()
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.Warning) as error:
+            if isinstance(error, sqlite3.OperationalError) and remedy(error):
+                return  # it is the file's fault: reading says so
+            raise StorageError(
+                f"the condition {where!r} cannot be used: {error}. Write one SQL condition on the "
+                f"columns, e.g. 'stage = 0'; there are: {', '.join(PLAIN)}"
+            ) from error
 
     def get(self, key: Key) -> StoredTry:
         """One try.
@@ -117,7 +135,7 @@ class StoreReader:
             return {str(row[0]): json.loads(row[1]) for row in cursor}
 
     def info(self) -> dict[str, Any]:
-        """Counts by stage, label and outcome; size on disk."""
+        """Counts by stage, label and outcome; size on disk, a try's None where there is none."""
         with readable(self.path):
             execute = self._connection.execute
             groups = [
@@ -125,7 +143,8 @@ class StoreReader:
                 for row in execute(
                     "SELECT run, robot, view, policy, stage, object_set, COUNT(*) AS tries, "
                     "COUNT(success) AS labelled, COALESCE(SUM(success), 0) AS positives "
-                    "FROM tries GROUP BY run, robot, view, policy, stage, object_set"
+                    "FROM tries GROUP BY run, robot, policy, stage, object_set, view "
+                    "ORDER BY run, robot, policy, stage, object_set, view"
                 )
             ]
             codes = {
@@ -140,7 +159,7 @@ class StoreReader:
             "path": str(self.path),
             "tries": count,
             "bytes": size,
-            "bytes_per_try": size / count if count else float("nan"),
+            "bytes_per_try": size / count if count else None,
             "picture_bytes": int(pictures[0] or 0),
             "geometry": self.geometry.as_dict(),
             "groups": groups,
@@ -175,6 +194,8 @@ class StoreReader:
         self.close()
 
     def _select(self, what: str, where: str, values: Sequence[Any]) -> Iterator[sqlite3.Row]:
+        if where:
+            self.check_where(where, values)
         condition = f" WHERE {where}" if where else ""
         with readable(self.path):
             yield from self._connection.execute(

@@ -8,7 +8,7 @@ import pytest
 from store_cases import stored
 
 from selfgrasp_nodes.cli.main import main
-from selfgrasp_nodes.errors import StorageError
+from selfgrasp_nodes.errors import StorageError, UnknownName
 from selfgrasp_nodes.learning.cmu_patches import import_patches
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
@@ -86,25 +86,115 @@ def test_imported_patches_can_be_trained_on(tmp_path) -> None:
     assert 0 < card.metrics["held_out"]["tries"] < 20
 
 
-def test_the_public_layout_with_splits(tmp_path) -> None:
-    for split, count in (("Train", 3), ("Test", 1)):
+def data_set(folder, **counts: int):
+    """The public layout: so many patches of each label in each split."""
+    for split, count in counts.items():
         for label in ("positive", "negative"):
-            folder = tmp_path / "Patch_Dataset" / split / label
-            (folder / "Images").mkdir(parents=True)
+            part = folder / split / label
+            (part / "Images").mkdir(parents=True)
             lines = ["image_name,angle"]
             for k in range(count):
-                cv2.imwrite(str(folder / "Images" / f"{k}.jpg"), picture()[0][..., ::-1])
+                cv2.imwrite(str(part / "Images" / f"{k}.jpg"), picture()[0][..., ::-1])
                 lines.append(f"{k}.jpg,{-1.0 + k}")
-            (folder / "dataInfo.txt").write_text("\r\n".join(lines) + "\r\n")
-    counts = import_patches(
-        tmp_path / "Patch_Dataset", tmp_path / "c.store", GRIPPER, "baxter", angle_offset=0.25
-    )
-    assert counts == {"positive": 4, "negative": 4}
+            (part / "dataInfo.txt").write_text("\r\n".join(lines) + "\r\n")
+    return folder
+
+
+def test_the_public_layout_with_splits(tmp_path) -> None:
+    folder = data_set(tmp_path / "Patch_Dataset", Train=3, Validation=2, Test=1)
+    done = import_patches(folder, tmp_path / "c.store", GRIPPER, "baxter", angle_offset=0.25)
+    assert (done.positive, done.negative, done.left_out) == (5, 5, {"Test": 2})
     with TrialStore.open(tmp_path / "c.store") as store:
         table = store.columns()
+    assert set(table["object_set"]) == {"train", "validation"}, "the test split is not trained on"
     assert list(table["object_set"]).count("train") == 6
     np.testing.assert_allclose(table["angle"][0], np.pi - 0.75)
     assert ((table["angle"] >= 0) & (table["angle"] < np.pi)).all()
+
+
+def test_the_test_split_goes_into_a_store_of_its_own(tmp_path, capsys) -> None:
+    folder = data_set(tmp_path / "set", Train=3, Test=1)
+    assert main(["trials", "import", str(folder), str(tmp_path / "a.store")]) == 0
+    assert "2 of Test left out" in (out := capsys.readouterr().out) and "--split Test" in out
+    split = ["--split", "Test"]
+    assert main(["trials", "import", str(folder), str(tmp_path / "b.store"), *split]) == 0
+    assert "left out" not in capsys.readouterr().out
+    # Each is a run of its own, so that nothing is taken for known when they are merged.
+    stores = [str(tmp_path / name) for name in ("a.store", "b.store")]
+    assert main(["trials", "merge", str(tmp_path / "m.store"), *stores]) == 0
+    assert "8 tries" in capsys.readouterr().out
+    named = ["--run-id", "mine"]
+    assert main(["trials", "import", str(folder), str(tmp_path / "c.store"), *named]) == 0
+    with TrialStore.open(tmp_path / "c.store") as store:
+        assert list(store.runs()) == ["mine"]
+
+
+def test_two_data_sets_are_two_runs(tmp_path) -> None:
+    first = data_set(tmp_path / "one", Train=1)
+    second = data_set(tmp_path / "two", Train=2)
+    runs = [
+        import_patches(folder, tmp_path / f"{k}.store", GRIPPER, "baxter").run
+        for k, folder in enumerate((first, second, first))
+    ]
+    assert runs[0] == runs[2] != runs[1] and runs[0].startswith("cmu-train-")
+
+
+def test_splits_that_are_not_there_are_named(tmp_path) -> None:
+    folder = data_set(tmp_path / "set", Test=1)
+    with pytest.raises(StorageError, match="--split Test into a store"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter")
+    with pytest.raises(StorageError, match="no Train/; there are Test"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter", splits=["Train"])
+    with pytest.raises(UnknownName, match="valid: Test, Train, Validation"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter", splits=["train"])
+
+
+@pytest.mark.parametrize("label", ["positive", "negative"])
+def test_half_a_data_set_is_refused(tmp_path, label: str) -> None:
+    folder = data_set(tmp_path / "set", Train=1)
+    (folder / "Train" / label / "dataInfo.txt").unlink()
+    with pytest.raises(StorageError, match=f"{label}/dataInfo.txt is missing"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter")
+
+
+def test_a_bad_picture_leaves_nothing_and_the_same_command_goes_through_later(tmp_path) -> None:
+    folder = data_set(tmp_path / "set", Train=3)
+    image = folder / "Train" / "negative" / "Images" / "2.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(b"no picture")
+    with pytest.raises(StorageError, match="cannot be read as an image"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter")
+    assert [file.name for file in tmp_path.iterdir()] == ["set"]
+    image.write_bytes(whole)
+    assert import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter").negative == 3
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.store", "set"]
+    with pytest.raises(StorageError, match="exists"):
+        import_patches(folder, tmp_path / "a.store", GRIPPER, "baxter")
+
+
+def test_numbers_out_of_range_are_refused(tmp_path, store, capsys) -> None:
+    folder = data_set(tmp_path / "set", Train=1)
+    for more in (["--angle-offset", "nan"], ["--pixels", "0"]):
+        assert main(["trials", "import", str(folder), str(tmp_path / "b.store"), *more]) == 1
+        assert "must" in capsys.readouterr().err and not (tmp_path / "b.store").exists()
+    for pixels in ("0", "-5"):
+        assert main(["trials", "export", str(store), str(tmp_path / "x"), "--pixels", pixels]) == 1
+        assert "pixels must lie in 1.." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["sucess = 1", "stage = 0; SELECT 1", "stage = 0) OR (1", "?"])
+def test_a_wrong_condition_is_named_and_makes_no_folder(tmp_path, store, capsys, where) -> None:
+    command = ["trials", "export", str(store), str(tmp_path / "x"), "--where"]
+    assert main([*command, where]) == 1
+    error = capsys.readouterr().err
+    assert f"the condition {where!r} cannot be used" in error and "success" in error
+    assert main([*command, "stage = 0"]) == 0
+
+
+def test_a_file_where_a_folder_should_be_is_named(tmp_path, store, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["trials", "export", str(store), str(tmp_path / "file")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,13 +208,19 @@ def test_the_public_layout_with_splits(tmp_path) -> None:
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, line: str, message: str) -> None:
-    folder = tmp_path / "set" / "positive"
-    (folder / "Images").mkdir(parents=True)
+    folder = data_set(tmp_path, set=1) / "set" / "positive"
     cv2.imwrite(str(folder / "Images" / "0.png"), picture()[0])
     (folder / "Images" / "bad.png").write_text("no picture")
     (folder / "dataInfo.txt").write_text(f"name,angle\n{line}\n")
     with pytest.raises(StorageError, match=message):
         import_patches(tmp_path / "set", tmp_path / "d.store", GRIPPER, "baxter")
+
+
+def test_text_that_is_not_utf_8_is_named(tmp_path) -> None:
+    folder = data_set(tmp_path / "set", Train=1)
+    (folder / "Train" / "positive" / "dataInfo.txt").write_bytes("größe,1\n".encode("latin-1"))
+    with pytest.raises(StorageError, match=r"dataInfo\.txt cannot be read as text"):
+        import_patches(folder, tmp_path / "d.store", GRIPPER, "baxter")
 
 
 def test_another_folder_is_refused(tmp_path) -> None:
