@@ -191,6 +191,8 @@ def measure(
     """
     if tries < 1 or repeats < 2:
         raise InvalidConfig("the ceiling needs one try and two repetitions at least")
+    if not 1 <= workers <= 1024:
+        raise InvalidConfig(f"workers must lie in 1..1024, not {workers}")
     meta = run_meta(config)
     episodes = -(-tries // PER_EPISODE)
     found: dict[int, list[Repeated]] = {}

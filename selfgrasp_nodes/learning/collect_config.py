@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from selfgrasp_nodes.errors import InvalidConfig
@@ -23,6 +22,7 @@ from selfgrasp_nodes.policies.random_uniform import RandomUniform
 from selfgrasp_nodes.policies.registry import check_name, takes
 from selfgrasp_nodes.robots import RobotSpec, Spec, config_digest, load_robot
 from selfgrasp_nodes.robots.patch import PatchGeometry
+from selfgrasp_nodes.robots.yaml_file import load_yaml
 from selfgrasp_nodes.simulation.model import PHYSICS_VERSION
 from selfgrasp_nodes.simulation.object_sets import load_object_set
 
@@ -154,9 +154,7 @@ def load_recipes(file: Path | None = None) -> CollectFile:
     """
     path = file or recipes_file()
     try:
-        return CollectFile.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+        return CollectFile.model_validate(load_yaml(path))
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

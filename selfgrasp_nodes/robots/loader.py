@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots.description import RobotSpec
+from selfgrasp_nodes.robots.yaml_file import read_text
 
 
 def robot_names() -> list[str]:
@@ -52,7 +53,7 @@ def load_robot(name_or_file: str | Path) -> RobotSpec:
             or holds a value out of range.
     """
     path = robot_file(name_or_file)
-    return parse_robot(path.read_text(), path)
+    return parse_robot(read_text(path), path)
 
 
 def parse_robot(text: str, path: Path) -> RobotSpec:
@@ -92,7 +93,7 @@ def _content(text: str, path: Path, above: tuple[Path, ...] = ()) -> object:
     if "base" not in content:
         return content
     below = _base_file(path, str(content.pop("base")))
-    return _merged(_content(below.read_text(), below, (*above, path)), content, path, "")
+    return _merged(_content(read_text(below), below, (*above, path)), content, path, "")
 
 
 def _base_file(path: Path, base: str) -> Path:

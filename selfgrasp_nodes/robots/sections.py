@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from selfgrasp_nodes.errors import InvalidConfig
 from selfgrasp_nodes.paths import share_dir
+from selfgrasp_nodes.robots.yaml_file import load_yaml
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -38,10 +38,7 @@ def load_sections(
     """
     path = Path(file) if file else share_dir() / "config" / shipped
     valid = ", ".join(model.model_fields)
-    try:
-        data = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+    data = load_yaml(path) or {}
     if not isinstance(data, dict):
         raise InvalidConfig(f"{path} must hold sections; valid: {valid}")
     own: dict[str, Any] = {}

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
 from selfgrasp_nodes.paths import share_dir
 from selfgrasp_nodes.robots import Spec
+from selfgrasp_nodes.robots.yaml_file import load_yaml
 from selfgrasp_nodes.simulation.meshes import PYBULLET_COUNT, RESERVED, MeshAsset, pybullet_meshes
 from selfgrasp_nodes.simulation.objects import MESH, ObjectSpec, random_object
 from selfgrasp_nodes.simulation.shapes import SIZES
@@ -151,9 +151,7 @@ def load_object_set(name: str, file: str | Path | None = None) -> ObjectSet:
     """
     path = Path(file) if file else sets_file()
     try:
-        content = SetsFile.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as error:
-        raise InvalidConfig(f"{path} cannot be read as YAML: {error}") from error
+        content = SetsFile.model_validate(load_yaml(path))
     except ValidationError as error:
         lines = [
             f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

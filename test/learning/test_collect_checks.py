@@ -114,3 +114,22 @@ def test_stage_0_is_of_random_tries(sets, tmp_path) -> None:
     with TrialStore.open(store, write=True) as opened:
         opened.set_run("older", run_meta(older))
     collect(older, store, 3, 1)
+
+
+@pytest.mark.parametrize("option", ["--sets", "--recipes", "--robot"])
+@pytest.mark.parametrize("text", ["# größe".encode("latin-1"), b"a: 2020-13-45", b"a: ["])
+def test_a_file_that_cannot_be_read_is_named(sets, tmp_path, capsys, option, text) -> None:
+    (tmp_path / "wrong.yaml").write_bytes(text)
+    more = [option, str(tmp_path / "wrong.yaml")]
+    assert main(command(sets, tmp_path / "a.store", *more)) == 1
+    assert "wrong.yaml" in capsys.readouterr().err and not (tmp_path / "a.store").exists()
+
+
+def test_a_folder_is_no_store(sets, tmp_path, capsys) -> None:
+    assert main(command(sets, tmp_path)) == 1
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_a_ceiling_without_workers_is_refused(capsys) -> None:
+    assert main(["ceiling", "--tries", "1", "--workers", "0"]) == 1
+    assert "workers must lie in 1..1024" in capsys.readouterr().err
