@@ -32,7 +32,12 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     bag = actions.add_parser("from-bag", help="turn a robot's recorded run into a store")
     bag.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
     bag.add_argument("out", metavar="STORE", type=Path, help="made, or added to")
-    bag.add_argument("--stage", type=int, default=0, help="0 for random tries, k for stage k")
+    bag.add_argument(
+        "--stage",
+        type=int,
+        help="0 for random tries, k for stage k (default: 0 for those that were drawn at random, "
+        "1 for others)",
+    )
     bag.set_defaults(run=run_from_bag)
 
     take = actions.add_parser("import", help="read patches in the layout of the CMU data set")

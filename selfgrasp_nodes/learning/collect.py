@@ -22,7 +22,8 @@ from selfgrasp_nodes.learning.collect_config import (
     noted_meta,
     patch_geometry,
 )
-from selfgrasp_nodes.learning.collect_episode import EpisodeResult, initialise, run_episode
+from selfgrasp_nodes.learning.collect_episode import EpisodeResult
+from selfgrasp_nodes.learning.collect_worker import initialise, run_episode
 from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.trials.store import TrialStore

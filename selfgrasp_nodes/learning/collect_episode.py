@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from selfgrasp_nodes import geometry
-from selfgrasp_nodes.errors import ExecutionFailed, InvalidScene, SelfGraspError
+from selfgrasp_nodes.errors import ExecutionFailed, InvalidScene
 from selfgrasp_nodes.labeling.rules import GraspRule
 from selfgrasp_nodes.learning.collect_config import CollectConfig, patch_geometry
 from selfgrasp_nodes.orchestration.fast import FastLoop, FastRun
@@ -35,8 +33,6 @@ from selfgrasp_nodes.types import (
     Trial,
 )
 
-log = logging.getLogger(__name__)
-
 DROPS = 5
 """How often a clutter is drawn anew that does not come to rest in the workspace."""
 
@@ -44,9 +40,6 @@ SAMPLES = 16
 """Of the fingers' trace that are kept with a try."""
 
 FAILURES = (OutcomeCode.MISSED, OutcomeCode.SLIPPED, OutcomeCode.BLOCKED)
-ATTEMPTS = 2
-"""How often an episode is begun in one worker that an error ends that nobody foresaw."""
-
 NO_SCENE = "the clutter did not come to rest in the workspace"
 
 
@@ -302,44 +295,3 @@ def sensor_summary(outcome: Outcome, execution: Execution) -> dict[str, Any]:
 
 def _rounded(values: np.ndarray, digits: int) -> Sequence[float | None]:
     return [round(float(v), digits) if np.isfinite(v) else None for v in values]
-
-
-_runner: EpisodeRunner | None = None
-_sound = True
-"""Whether no fault ended what the runner did last."""
-
-
-def initialise(config: CollectConfig) -> None:
-    """Build this worker's world once."""
-    global _runner, _sound
-    import cv2
-
-    cv2.setNumThreads(1)
-    _runner, _sound = EpisodeRunner(config), True
-
-
-def run_episode(episode: int) -> EpisodeResult:
-    """One episode in this worker.
-
-    A fault that nobody foresaw costs its episode, not the run: it is begun again in
-    a new world, :data:`ATTEMPTS` times at most, and then left out of this call.
-
-    Raises:
-        SelfGraspError: If something is set up wrong.
-    """
-    global _runner, _sound
-    assert _runner is not None
-    reason = ""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            if not _sound:  # who knows what state the old world is in
-                with suppress(Exception):
-                    _runner.loop.world.close()
-                _runner, _sound = EpisodeRunner(_runner.config), True
-            return _runner.run(episode)
-        except SelfGraspError:
-            raise
-        except Exception as error:
-            _sound, reason = False, f"fault: {error!r}"
-            log.exception("episode %d was ended by a fault, attempt %d", episode, attempt)
-    return EpisodeResult.failed(episode, reason)

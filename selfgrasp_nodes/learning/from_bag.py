@@ -11,7 +11,7 @@ import numpy as np
 
 from selfgrasp_nodes import geometry
 from selfgrasp_nodes.errors import EmptyObservation, InvalidImage, StorageError, UnknownName
-from selfgrasp_nodes.learning.collect_config import patch_geometry
+from selfgrasp_nodes.learning.collect_config import RANDOM_POLICIES, patch_geometry
 from selfgrasp_nodes.learning.collect_episode import label_of
 from selfgrasp_nodes.perception.patches import candidate_crop
 from selfgrasp_nodes.robots import RobotSpec, load_robot
@@ -41,14 +41,18 @@ class Conversion:
 
 
 def bag_to_store(
-    run: Path, path: Path, stage: int = 0, on_trial: Callable[[int, int], None] | None = None
+    run: Path,
+    path: Path,
+    stage: int | None = None,
+    on_trial: Callable[[int, int], None] | None = None,
 ) -> Conversion:
     """Add a recorded run's grasps to a store, which is made where it is missing.
 
     Args:
         run: The run's folder.
         path: The store.
-        stage: Of its tries.
+        stage: Of its tries; where None, 0 of those that a random policy drew, and 1 of
+            others.
         on_trial: Called after each trial with the number done and of all.
 
     Raises:
@@ -92,10 +96,14 @@ def bag_to_store(
     return done
 
 
-def _stored(trial: TrialReader, robot: RobotSpec, run: str, episode: int, stage: int) -> StoredTry:
+def _stored(
+    trial: TrialReader, robot: RobotSpec, run: str, episode: int, stage: int | None
+) -> StoredTry:
     record = trial.record
     candidate, outcome = _candidate(record.candidate), record.outcome
     arm = robot.arm(candidate.arm)
+    if stage is None:
+        stage = int(candidate.policy not in RANDOM_POLICIES)
     crop = candidate_crop(trial.observation("before"), candidate, patch_geometry(robot))
     code = OutcomeCode[record.code]
     return StoredTry(

@@ -83,7 +83,7 @@ def _content(text: str, path: Path, above: tuple[Path, ...] = ()) -> object:
         raise InvalidConfig(f"{path} is its own base")
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise InvalidConfig(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         return content

@@ -40,7 +40,9 @@ class StoredTry:
         checkpoint: Digest of its weights; empty where it has none.
         stage: 0 for random tries, k for those of stage k.
         propensity: Probability density with which the policy chose this action
-            [1 / (m^2 rad)]; NaN where unknown.
+            [1 / (m^2 rad)] as its first draw; NaN where unknown. Of several candidates
+            that are drawn without replacement the later ones are made only where the
+            earlier cannot be planned, and have the density of a first draw, too.
         pose: (4, 4) world_T_tcp as executed.
         angle: World angle at which the fingers close, in [0, pi).
         width: Opening before the fingers close [m].

@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from selfgrasp_nodes.learning.collect_episode import EpisodeResult, run_episode
+from selfgrasp_nodes.learning.collect_episode import EpisodeResult
+from selfgrasp_nodes.learning.collect_worker import run_episode
 
 MARK = "SELFGRASP_TEST_MARK"
 

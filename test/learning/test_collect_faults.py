@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from selfgrasp_nodes.learning import collect as collecting
-from selfgrasp_nodes.learning import collect_episode
+from selfgrasp_nodes.learning import collect_worker
 from selfgrasp_nodes.learning.collect import NothingCollected, collect
 from selfgrasp_nodes.learning.collect_config import CollectConfig
-from selfgrasp_nodes.learning.collect_episode import ATTEMPTS, EpisodeResult
+from selfgrasp_nodes.learning.collect_episode import EpisodeResult
+from selfgrasp_nodes.learning.collect_worker import ATTEMPTS
 from selfgrasp_nodes.learning.workers import WorkerDied
 from selfgrasp_nodes.trials.store import TrialStore
 
@@ -35,7 +36,7 @@ class Runner:
 
 @pytest.fixture
 def config(tmp_path, monkeypatch) -> CollectConfig:
-    monkeypatch.setattr(collect_episode, "EpisodeRunner", Runner)
+    monkeypatch.setattr(collect_worker, "EpisodeRunner", Runner)
     monkeypatch.setattr(Runner, "failures", {})
     monkeypatch.setattr(Runner, "calls", [])
     file = tmp_path / "sets.yaml"

@@ -63,6 +63,8 @@ def test_a_bag_becomes_a_store(run, tmp_path, capsys) -> None:
 def test_twice_is_once(run, tmp_path) -> None:
     path = tmp_path / "a.store"
     assert bag_to_store(run, path).stored == 2
+    with TrialStore.open(path) as store:
+        assert set(store.columns()["stage"]) == {1}, "0 is of random tries, and these are not"
     again = bag_to_store(run, path)
     assert (again.stored, again.known, len(again.unreadable)) == (0, 2, 1)
     with TrialStore.create(tmp_path / "other.store", PatchGeometry(0.1, 0.2)):
