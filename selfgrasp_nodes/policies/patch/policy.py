@@ -258,7 +258,9 @@ class PatchPolicy(RandomRoi):
         """Entries drawn by importance sampling, and the density of each [1/(m^2 rad)].
 
         The density is that of the point times the share of the patch's own draw
-        among all: its expectation over the other points is the true one.
+        among all: its expectation over the other points is the true one. All are
+        given that of a first draw; those after the first are drawn without it, and
+        are tried only where those before cannot be planned.
         """
         weight = np.power(np.maximum(chance.ravel(), 1e-9), self.options.temperature)
         share = weight / weight.sum()
