@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from selfgrasp_nodes.errors import InvalidConfig, UnknownName
-from selfgrasp_nodes.learning.collect_config import patch_geometry, run_meta
+from selfgrasp_nodes.learning.collect_config import patch_geometry
 from selfgrasp_nodes.learning.patch_config import PatchTraining
 from selfgrasp_nodes.learning.patch_step import begin_from_imagenet
 from selfgrasp_nodes.policies.patch.networks import check_network, make_network
@@ -86,14 +86,12 @@ def _checked_stage(
     curriculum: Curriculum, stage: Stage, number: int, robot: RobotSpec
 ) -> tuple[Entry, ...]:
     """The objects of a stage, if it can be collected."""
-    # The checkpoint of a later stage is made only then.
+    # The checkpoint of a later stage is made only then: the policy is built, and not asked
+    # whether it is ready.
     parameters = {k: v for k, v in stage.parameters.items() if k not in ("checkpoint", "digest")}
     config = curriculum.collection(stage.model_copy(update={"parameters": parameters}), number)
-    run_meta(config)
-    try:
-        make_policy(config.policy, robot, **config.parameters)
-    except TypeError as error:
-        raise InvalidConfig(f"parameters of policy {config.policy!r}: {error}") from error
+    config.recipe(robot)
+    make_policy(config.policy, robot, **config.parameters)
     return load_object_set(config.objects, config.sets).entries
 
 

@@ -72,6 +72,7 @@ def register(policy: type[PolicyBase]) -> type[PolicyBase]:
 def make_policy(
     name: str,
     robot: RobotSpec,
+    /,
     *,
     arm: str = "",
     config: str | Path | None = None,

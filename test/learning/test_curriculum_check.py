@@ -67,7 +67,7 @@ def _late(**changes: Any) -> list[dict[str, Any]]:
         ({"sets": "lost.yaml"}, "stage 0.*lost.yaml"),
         ({"stages": _late(objects="newer")}, "stage 1.*'newer'.*novel"),
         ({"stages": _late(parameters={"petals": 3})}, "(?s)stage 1.*petals.*patches"),
-        ({"stages": _late(parameters={"robot": "x"})}, "stage 1.*robot"),
+        ({"stages": _late(parameters={"robot": "x"})}, "(?s)stage 1.*robot: Extra inputs"),
         ({"test": {"tries": 5, "objects": "no"}}, "test.*'no'"),
         (
             {"test": {"tries": 5, "objects": "novel", "parameters": {"patches": 3}}},
