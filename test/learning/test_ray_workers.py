@@ -58,24 +58,28 @@ def test_a_node_is_killed_in_the_middle_and_the_store_is_the_same(
     import ray
 
     second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+    tries = 48
     killed = []
 
     def kill_when_both_work(progress) -> None:
         if killed or progress.episodes < 2:
             return
-        # An actor takes its node's only CPU. The second one may start long after the first, which
-        # gets no further episode before this returns.
-        limit = time.monotonic() + 120
-        while ray.available_resources().get("CPU"):
+        # An actor takes its node's only CPU. The second node may be known, and its actor start,
+        # long after the first, which gets no further episode before this returns. Both figures
+        # come with a delay: they must stand for a while.
+        limit, stood = time.monotonic() + 120, 0
+        while stood < 20:
+            both = ray.cluster_resources().get("CPU") == 2
+            stood = stood + 1 if both and not ray.available_resources().get("CPU") else 0
             assert time.monotonic() < limit, f"no second worker: {ray.available_resources()}"
             time.sleep(0.05)
         cluster.remove_node(second, allow_graceful=False)
         killed.append(progress.labelled)
 
-    done = collect(config, tmp_path / "ray.store", 36, 2, cluster.address, kill_when_both_work)
-    assert killed and killed[0] < 36 <= done.labelled and done.left_out == 0
+    done = collect(config, tmp_path / "ray.store", tries, 2, cluster.address, kill_when_both_work)
+    assert killed and killed[0] < tries <= done.labelled and done.left_out == 0
     assert "a worker of the cluster was lost" in caplog.text
-    collect(config, tmp_path / "here.store", 36, 1)
+    collect(config, tmp_path / "here.store", tries, 1)
     assert content(tmp_path / "ray.store") == content(tmp_path / "here.store")
 
 
