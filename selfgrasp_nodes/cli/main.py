@@ -24,6 +24,7 @@ _NOT_VERBS = {
     "shared_memory",
     "domain",
     "protocols",
+    "protocol_results",
     "pinto",
     "vpg",
 }

@@ -68,32 +68,21 @@ def _about(pinto: Any) -> tuple[str, str]:
 
 
 def _write(pinto: Any, results: dict[str, Any]) -> None:
-    import json
-
-    from selfgrasp_nodes.learning.disk import written
+    from selfgrasp_nodes.cli.protocol_results import write_results
     from selfgrasp_nodes.learning.pinto_paper import PAPER
     from selfgrasp_nodes.learning.pinto_plots import plot
     from selfgrasp_nodes.learning.pinto_report import markdown
-    from selfgrasp_nodes.policies.checkpoints import write_whole
 
     paragraph, scene = _about(pinto)
     content = {"about": paragraph, "results": results, "paper": PAPER}
-    with written("the tables", pinto.out):
-        write_whole(pinto.out / "tables.md", markdown(results, paragraph, scene).encode())
-        write_whole(pinto.out / "results.json", json.dumps(content, indent=1).encode())
-        plot(results, pinto.out)
+    write_results(pinto.out, markdown(results, paragraph, scene), content, partial(plot, results))
 
 
 def _show(pinto: Any, results: dict[str, Any], console: Console) -> None:
-    from rich.table import Table
-
+    from selfgrasp_nodes.cli.protocol_results import show_tables
     from selfgrasp_nodes.learning.pinto_report import tables
 
     paragraph, scene = _about(pinto)
-    for title, headings, rows in tables(results, scene):
-        table = Table(*headings, title=title)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    show_tables(tables(results, scene), console)
     console.print(paragraph, markup=False, highlight=False)
     console.print(f"written to {pinto.out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,25 +105,14 @@ def _rows(args: argparse.Namespace) -> list[Row]:
 
 
 def _show(results: dict[str, Any], out: Path, console: Console) -> None:
-    from rich.console import Console as Wide
-    from rich.table import Table
-
+    from selfgrasp_nodes.cli.protocol_results import show_tables, write_results
     from selfgrasp_nodes.learning.vpg_plots import plot
     from selfgrasp_nodes.learning.vpg_report import about, as_markdown, tables
-    from selfgrasp_nodes.policies.checkpoints import write_whole
 
-    wide = Wide(width=max(console.width, 140), file=console.file)
-    for title, headings, rows in tables(results):
-        table = Table(*headings, title=title)
-        for row in rows:
-            table.add_row(*row)
-        wide.print(table)
+    show_tables(tables(results), console)
     for name, row in results["rows"].items():
         if row["failed"]:
             console.print(f"{name}: {row['failed']} runs broke down, see rows/", style="yellow")
     console.print(about(results), markup=False, highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "tables.md", as_markdown(results).encode())
-    write_whole(out / "results.json", json.dumps(results, indent=1).encode())
-    plot(results, out)
+    write_results(out, as_markdown(results), results, partial(plot, results))
     console.print(f"written to {out}")

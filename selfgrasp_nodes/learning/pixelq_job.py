@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from selfgrasp_nodes.errors import StorageError
 from selfgrasp_nodes.learning import pixelq_curves
+from selfgrasp_nodes.learning.disk import make_folder
 from selfgrasp_nodes.learning.event_curves import EventCurves
 from selfgrasp_nodes.learning.pixelq_config import PixelqTraining
 from selfgrasp_nodes.learning.pixelq_learner import Learner
@@ -31,7 +32,7 @@ from selfgrasp_nodes.learning.workers import WorkerDied, run_jobs
 from selfgrasp_nodes.policies.checkpoints import Card, GripperCard, save_checkpoint, versions
 from selfgrasp_nodes.policies.pixelq.values import POLICY, input_card
 from selfgrasp_nodes.robots import config_digest, load_robot
-from selfgrasp_nodes.trials.files import RunLock, guarded
+from selfgrasp_nodes.trials.files import RunLock
 from selfgrasp_nodes.types import Primitive
 
 COLUMNS = ("episode", "index", "primitive", "success", "changed", "held", "value")
@@ -101,8 +102,7 @@ def run_pixelq(
         InvalidConfig: If the robot's workspace does not fit, or a file is wrong.
     """
     torch.set_num_threads(config.threads)
-    with guarded("cannot make", out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with RunLock(out, "trained in"):
         job = _Job(config, out)
         with job.store:

@@ -7,12 +7,11 @@ import pytest
 
 from selfgrasp_nodes.errors import ExecutionFailed, UnknownName
 from selfgrasp_nodes.robots import gripper as kinematics
-from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation.objects import ObjectSpec
 from selfgrasp_nodes.simulation.physics_check import quintic
 from selfgrasp_nodes.simulation.scene import Scene, SceneObject
 from selfgrasp_nodes.simulation.scenes import random_scene
-from selfgrasp_nodes.simulation.world import World, WorldOptions
+from selfgrasp_nodes.simulation.world import World
 from selfgrasp_nodes.types import Trajectory
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
@@ -20,16 +19,6 @@ UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 
 def block(z=0.025, shape="cube", xy=(0.0, 0.0)):
     return SceneObject(ObjectSpec(shape), (*xy, z), UPRIGHT)
-
-
-@pytest.fixture(scope="module")
-def robot():
-    return load_robot("ur5_rg2")
-
-
-@pytest.fixture
-def quiet(robot):
-    return World(robot, WorldOptions(noise=False))
 
 
 def test_equal_seeds_and_calls_give_equal_runs(robot):

@@ -11,16 +11,6 @@ from selfgrasp_nodes.robots import load_robot
 from selfgrasp_nodes.simulation.world import World, WorldOptions
 
 
-@pytest.fixture(scope="module")
-def robot():
-    return load_robot("ur5_rg2")
-
-
-@pytest.fixture
-def quiet(robot):
-    return World(robot, WorldOptions(noise=False))
-
-
 @pytest.mark.parametrize("name", ["ur5_rg2", "baxter"])
 def test_at_home_the_arms_are_out_of_the_overhead_picture(name):
     """No pixel of the workspace shows anything but the table."""
