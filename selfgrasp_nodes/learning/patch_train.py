@@ -91,6 +91,7 @@ def train(
     out: Path,
     *,
     start: list[dict[str, Tensor]] | None = None,
+    judged_on: PatchTries | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Trained:
     """Train an ensemble on tries.
@@ -102,6 +103,8 @@ def train(
         out: Folder for the state after each epoch.
         start: Weights of each member of the stage before, to be fine-tuned; from
             scratch where None.
+        judged_on: Tries that no member has seen, to judge and calibrate on in place of the
+            held-out episodes, which are put aside nevertheless.
         on_step: Called now and then, and after each epoch.
 
     Raises:
@@ -111,6 +114,7 @@ def train(
     torch.set_num_threads(config.threads)
     held = held_out(tries.episode, config.validation)
     training, validation = tries.take(np.flatnonzero(~held)), tries.take(np.flatnonzero(held))
+    validation = validation if judged_on is None else judged_on
     tries.check()
     training.check(TRAINING)
     validation.check(HELD_OUT)
@@ -118,6 +122,7 @@ def train(
         "configuration": config.model_dump(mode="json", exclude={"threads"}),
         "data": tries.digest,
         "start": _digest(start),
+        **({} if judged_on is None else {"judged on": judged_on.digest}),
     }
     members, histories = [], []
     for member in range(config.members):

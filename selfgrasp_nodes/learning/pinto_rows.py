@@ -14,7 +14,7 @@ from selfgrasp_nodes.learning.curriculum import Curriculum
 from selfgrasp_nodes.learning.metrics import proportion
 from selfgrasp_nodes.learning.patch_config import PatchTraining
 from selfgrasp_nodes.learning.patch_data import PatchTries, held_out
-from selfgrasp_nodes.learning.patch_metrics import Calibration, calibrate
+from selfgrasp_nodes.learning.patch_metrics import Calibration
 from selfgrasp_nodes.learning.patch_train import Trained, judge_tries, train
 from selfgrasp_nodes.learning.pinto_data import CurriculumData
 from selfgrasp_nodes.learning.pinto_kept import Kept, identity
@@ -230,12 +230,12 @@ class Learned:
         """
         start = load_checkpoint(self._data.checkpoint(0), policy="patch")
         weights = [network.state_dict() for network in build_members(start, fuse=False)]
-        tries, name = self._data.training(1), "without aggregation"
-        members = self._members(tries, self._config, name, depends, weights).members
-        _, validation = self._data.split()
-        fitted = calibrate(judge_tries(members, validation, self._pair()), validation.success)
+        _, random = self._data.split()
+        trained = self._members(
+            self._data.training(1), self._config, "without aggregation", depends, weights, random
+        )
         test = self._data.test()
-        return scored(test, judge_tries(members, test, self._pair()), fitted)
+        return scored(test, judge_tries(trained.members, test, self._pair()), trained.calibration)
 
     def _tuned(
         self, name: str, setting: dict[str, float], depends: dict[str, Any]
@@ -287,10 +287,12 @@ class Learned:
         name: str,
         depends: dict[str, Any],
         start: list[Any] | None = None,
+        judged_on: PatchTries | None = None,
     ) -> Trained:
         """Train, in a folder whose name holds what the training depends on."""
         label = f"{name.replace(',', '').replace(' ', '-')}-{identity(depends)[:8]}"
-        return train(tries, self._pair(), config, self._out / "trainings" / label, start=start)
+        out = self._out / "trainings" / label
+        return train(tries, self._pair(), config, out, start=start, judged_on=judged_on)
 
     def _pair(self) -> tuple[float, float]:
         """Patch and crop side [m]."""

@@ -68,6 +68,19 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path) -> Non
         assert torch.equal(tensor, resumed.members[0].state_dict()[name]), name
 
 
+def test_held_out_tries_of_one_outcome_do_no_harm_where_others_are_judged(tmp_path) -> None:
+    tries, config = bars(200), _config(base=Phase(epochs=1, rate=0.01))
+    tries.success[held_out(tries.episode, config.validation)] = True
+    with pytest.raises(NothingToLearn, match="held-out"):
+        train(tries, PAIR, config, tmp_path / "own")
+    others = bars(120, seed=5)
+    trained = train(tries, PAIR, config, tmp_path / "others", judged_on=others)
+    assert trained.metrics["held_out"]["tries"] == 120
+    # The network has seen none of them: on other ones it is another training, and said so.
+    with pytest.raises(StorageError, match="judged on"):
+        train(tries, PAIR, config, tmp_path / "others", judged_on=bars(120, seed=6))
+
+
 def test_another_training_is_not_gone_on_with(tmp_path) -> None:
     tries = bars(200)
     train(tries, PAIR, _config(base=Phase(epochs=1, rate=0.01)), tmp_path)

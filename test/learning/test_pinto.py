@@ -17,6 +17,7 @@ pytest.importorskip("skimage")
 from selfgrasp_nodes.errors import InvalidScene, StorageError, UnknownName  # noqa: E402
 from selfgrasp_nodes.learning import (  # noqa: E402
     classical,
+    patch_train,
     pinto_robot,
     pinto_rows,
     pinto_tuning,
@@ -170,7 +171,7 @@ def test_without_the_old_data_the_threshold_is_still_that_of_random_tries(
         fitted.append(success)
         return calibrate(odds, success, *rest)
 
-    monkeypatch.setattr(pinto_rows, "calibrate", watched)
+    monkeypatch.setattr(patch_train, "calibrate", watched)
     row = Learned(curriculum, folder, tmp_path).rows("stages", "without aggregation")
     _, held = CurriculumData(folder, curriculum.settings(), curriculum.robot).split()
     np.testing.assert_array_equal(fitted[0], held.success)
